@@ -17,6 +17,7 @@ import typer
 
 from gateway import __version__
 from gateway.commands.mounted import Mount, group
+from gateway.commands.options import is_of_stdout
 from gateway.commands.outside import Outside
 
 COMMANDS: Final[dict[str, Mount]] = {
@@ -101,7 +102,14 @@ def root(
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except OSError as error:
+        if not is_of_stdout(error):
+            raise
+        typer.echo(f"stdout: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python fails again as it exits
+        sys.exit(1)
 
 
 if __name__ == "__main__":

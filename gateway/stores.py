@@ -45,7 +45,7 @@ from gateway.drivers.redis_guard import RedisGuard
 from gateway.drivers.redis_keys import RedisKeys
 from gateway.drivers.redis_responses import RedisResponses
 from gateway.drivers.upstream.short_http import connect_to_provider
-from gateway.drivers.usage.books import Books, books_at, read_store
+from gateway.drivers.usage.books import Books, books_at, books_of_store, read_store
 from gateway.drivers.usage.search import Find, Search
 from gateway.drivers.usage.store import why_unwritable as unwritable_sink
 
@@ -106,7 +106,13 @@ async def look_at(wanted: Where) -> tuple[tuple[Vitals, ...], tuple[Finding, ...
 
 @asynccontextmanager
 async def open_books(snapshot: Snapshot, homes: Sequence[str] = ()) -> AsyncIterator[Books]:
-    """What is recorded, of these homes or of all. Raises LedgerDown and StoreError."""
+    """What is recorded, of these homes or of all; of a ledger in memory only what the sink has.
+    Raises LedgerDown and StoreError.
+    """
+    if snapshot.ledger.url == "memory":
+        async with books_of_store(snapshot, time.time) as books:
+            yield books
+        return
     async with server(snapshot.ledger) as url, books_at(snapshot, url, homes) as books:
         yield books
 
@@ -120,12 +126,15 @@ async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> As
         yield wanted.url
         return
     embedded = EmbeddedRedis(Path(wanted.data_dir), syncs=warn is not None)
-    try:
-        await asyncio.to_thread(embedded.start)
-    except EmbeddedRedisError as error:
-        raise LedgerDown(str(error)) from error
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        starting = asyncio.create_task(asyncio.to_thread(embedded.start))
+        # A thread cannot be cancelled: what it has started is stopped when it is done.
+        stack.push_async_callback(asyncio.wait, [starting])
+        try:
+            await asyncio.shield(starting)
+        except EmbeddedRedisError as error:
+            raise LedgerDown(str(error)) from error
         if warn is not None:
             keeping = keep_alive(embedded, asyncio.sleep, time.monotonic, warn)
             stack.push_async_callback(stop, asyncio.create_task(keeping))
@@ -200,10 +209,7 @@ def find_request(ledger: LedgerDriver) -> Find:
 async def _inspect(snapshot: Snapshot, warn: Callable[[str], None]) -> None:
     """Whether money can be entrusted to the server. Raises LedgerDown when it is refused."""
     wanted = snapshot.ledger
-    try:
-        findings = await inspect_url(wanted.url, wanted.timeout_s)
-    except ValueError as error:
-        raise LedgerDown(f"redis.url: {error}") from error
+    findings = await inspect_url(wanted.url, wanted.timeout_s)
     why = refusal(findings, wanted.on_unsafe)
     if why is not None:
         raise LedgerDown(why)

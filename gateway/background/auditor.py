@@ -35,7 +35,7 @@ _SAID: Final = {True: "agreed", False: "differed", None: "incomparable"}
 
 
 class Stage(Protocol):
-    """Where it happens: a Backstage."""
+    """Where it happens: an AuditRunner."""
 
     guards: Guards
     charge: Charge

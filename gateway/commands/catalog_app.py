@@ -33,7 +33,8 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     region: Annotated[str | None, typer.Option(help="Only hosts that run there.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only this host.")] = None,
     max_input_price: Annotated[
-        float | None, typer.Option(help="USD per million input tokens, at most.", metavar="USD")
+        float | None,
+        typer.Option(min=0.0, help="USD per million input tokens, at most.", metavar="USD"),
     ] = None,
     stale: Annotated[
         bool, typer.Option("--stale", help="Only what has an old price, or none any more.")

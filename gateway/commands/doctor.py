@@ -125,9 +125,6 @@ def _redis(snapshot: Snapshot) -> Iterator[Line]:
     except LedgerDown as error:
         yield Line("redis", "fail", str(error), "start it, or correct redis.url")
         return
-    except ValueError as error:
-        yield Line("redis", "fail", str(error), "correct redis.url")
-        return
     for each in servers:
         yield Line("redis", "ok", f"{each.version} at {each.server}")
         skew = f"{abs(each.ahead_s):.3f} s {'ahead of' if each.ahead_s > 0 else 'behind'} ours"

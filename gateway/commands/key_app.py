@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.core.snapshot import Snapshot
 
 _DAY_S: Final = 86_400
+_MAX_DAYS: Final = 36_600
+"""A hundred years, as the admin API allows."""
 _RIGHTS: Final = ("read", "write")
 app: Final = typer.Typer(help="Make, list, rotate and revoke keys.", no_args_is_help=True)
 
@@ -61,7 +63,8 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
         list[str] | None, typer.Option(help="A right in the admin API: read or write. Repeatable.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0.0, help="How long it is valid. Default: without end.")
+        float | None,
+        typer.Option(help="How long it is valid: at most 36600. Default: without end."),
     ] = None,
     config: Annotated[
         list[Path] | None,
@@ -84,6 +87,8 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
 
     if not (tenant or admin or save):
         fail("whose key? tollgate key new TENANT; or, for the admin API, --admin read", 2)
+    if days is not None and not 0 < days <= _MAX_DAYS:
+        fail(f"--days: must be above 0 and at most {_MAX_DAYS:,}, not {days:g}", 2)
     body: dict[str, Any] = {"tenant": tenant, "models": model, "regions": region}
     try:
         rights = [one_of("--admin", each, _RIGHTS) for each in admin or ()]

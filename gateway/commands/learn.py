@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from gateway.commands.options import write_file
 from gateway.commands.progress import busy
 from gateway.commands.replay_route import find_route
 from gateway.replay.formats import FORMATS, read
@@ -38,7 +39,7 @@ def run(options: LearnOptions, env: Mapping[str, str]) -> Iterator[str]:
         lessons = _lessons(options, env)
         text, evaluation = learn(lessons, options.seed)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_bytes(text)
+    write_file(options.out, text)
     yield from report(lessons, evaluation)
     yield f"written: {options.out}"
 

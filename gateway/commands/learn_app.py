@@ -14,6 +14,7 @@ from gateway.commands.options import (
     Pool,
     RouteConfig,
     fail,
+    fail_file,
     names_in,
     say_lines,
 )
@@ -52,4 +53,4 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     except (ConfigError, Unusable) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror or error}")
+        fail_file(error)

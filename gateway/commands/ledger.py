@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.commands.progress import steps
-from gateway.commands.wrong_option import WrongOption
+from gateway.commands.wrong_option import WrongOption, quoted_or_nothing
 from gateway.config.load import load
 from gateway.core.money import usd
 from gateway.core.records.audit import Audit, TooBusy
@@ -48,10 +48,20 @@ def _load(config: Sequence[Path], env: Mapping[str, str], now: datetime) -> Snap
     return snapshot
 
 
+def _check_homes(unknown: Sequence[str]) -> None:
+    for home in unknown:
+        raise WrongOption(
+            "--home",
+            "must be an organisation, or a tenant without one, that the configuration, the ledger "
+            f"or a record knows, not {quoted_or_nothing(home)}",
+        )
+
+
 async def _verify(snapshot: Snapshot, homes: Sequence[str]) -> tuple[list[str], int]:
     lines: list[str] = []
     code = 0
     async with open_books(snapshot, homes) as books:
+        _check_homes(await books.unknown())
         for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
             lines += _report(audit)
@@ -65,6 +75,7 @@ async def _rebuild(
     lines: list[str] = []
     code = 0
     async with open_books(snapshot, homes) as books:
+        _check_homes(await books.unknown())
         for home in steps(books.homes, "homes looked at"):
             audit = await books.audit(home)
             lines += _report(audit)

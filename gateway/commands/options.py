@@ -1,5 +1,6 @@
 """Options that commands share, and how commands print their results."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.commands.usage import Output
 
 _WIDE: Final = 300
+_CANNOT_GROW: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 
 # A list: it is what the option gives.
 CONFIG = [Path("config/gateway.yaml")]
@@ -90,6 +92,26 @@ def fail(text: str, code: int = 1) -> NoReturn:
     """1: it cannot be done; 2: an option cannot be used."""
     typer.echo(text, err=True)
     raise typer.Exit(code)
+
+
+def is_of_stdout(error: OSError) -> bool:
+    """Whether what is printed cannot be written: errors of other files have their names."""
+    return error.errno in _CANNOT_GROW and error.filename is None
+
+
+def fail_file(error: OSError) -> NoReturn:
+    """For a file that cannot be read or written. Raises an error of stdout."""
+    if is_of_stdout(error):
+        raise error
+    fail(f"{error.filename}: {error.strerror or error}")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Raises OSError that has the file's name, also where the disk is full."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def fail_config(error: Exception) -> NoReturn:

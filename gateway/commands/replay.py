@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct, structs
 from rich.console import Console
 
+from gateway.commands.options import write_file
 from gateway.commands.progress import busy, steps
 from gateway.commands.replay_route import find_route
 from gateway.core.catalog import Catalog, Route
@@ -77,10 +78,10 @@ def replay(
         report["tried"] = tried
         report["frontier"] = msgspec.to_builtins(best)
     if options.decisions is not None:
-        options.decisions.write_bytes(b"".join(decision_lines(result.decisions)))
+        write_file(options.decisions, b"".join(decision_lines(result.decisions)))
     if options.svg is not None:
         title = f"{records.name}: {name}"
-        options.svg.write_text(draw(result.figures, title, best), encoding="utf-8")
+        write_file(options.svg, draw(result.figures, title, best).encode())
     if console is not None:
         console.print(f"{records.name}: {options.route}", markup=False, highlight=False)
         show(report, result.figures, console)

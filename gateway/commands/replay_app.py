@@ -15,6 +15,7 @@ from gateway.commands.options import (
     RouteConfig,
     console,
     fail,
+    fail_file,
     names_in,
     say_json,
 )
@@ -77,6 +78,6 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     except (ConfigError, Unusable) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror or error}")
+        fail_file(error)
     if json:
         say_json(report)

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,13 @@ from starlette.types import ASGIApp
 
 from gateway.app import open_gateway
 from gateway.commands.process_log import process_log
-from gateway.commands.shutdown import Listener, drain, on_signal, stop_by_signals
+from gateway.commands.shutdown import (
+    Listener,
+    drain,
+    on_signal,
+    stop_by_signals,
+    until_stopped,
+)
 from gateway.commands.signals import ignore_signals
 from gateway.config.load import load_whole, stamp
 from gateway.core.redaction import Redactor, secrets_of
@@ -119,13 +125,14 @@ async def run_gateway(
         opened = open_gateway(
             snapshot, workers_dir=listen.workers_dir, env=env, source=source, redactor=redactor
         )
-        async with (
-            opened as gateway,
-            reloading(gateway.reload, watch=listen.number == 0),
-            gateway.warming(),
-        ):
+        async with AsyncExitStack() as parts:
+            async with until_stopped(stop):
+                gateway = await parts.enter_async_context(opened)
             if stop.requested.is_set():  # nobody knows yet that it is there
                 return
+            watch = listen.number == 0
+            await parts.enter_async_context(reloading(gateway.reload, watch=watch))
+            await parts.enter_async_context(gateway.warming())
             door, reload = gateway.front.door, gateway.reload
 
             def keep_alive_s() -> float:

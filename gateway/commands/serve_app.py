@@ -4,13 +4,23 @@
 # ruff: noqa: PLC0415
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, Config, Host, Port, fail, fail_config, say
+from gateway.commands.options import (
+    CONFIG,
+    Config,
+    Host,
+    Port,
+    fail,
+    fail_config,
+    is_of_stdout,
+    say,
+)
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -35,8 +45,6 @@ def serve(
     from gateway.commands.serve import serve as run
     from gateway.commands.workers import ANNOUNCES, WORKER, WORKERS_DIR, parent_notifier
     from gateway.config.faults import ConfigError
-    from gateway.core.errors import LedgerDown
-    from gateway.core.records.line import StoreError
 
     outside: Outside = ctx.obj
     env = outside.env
@@ -48,7 +56,7 @@ def serve(
     if SHARED not in env:  # a worker's parent has printed it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
-    try:
+    with _failures(host, port):
         if workers > 1 and _can_share(snapshot):
             raise typer.Exit(_serve_with_workers(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
@@ -62,6 +70,16 @@ def serve(
             env,
             source,
         )
+
+
+@contextmanager
+def _failures(host: str, port: int) -> Iterator[None]:
+    """Exit with one line that says why nothing can be served."""
+    from gateway.core.errors import LedgerDown
+    from gateway.core.records.line import StoreError
+
+    try:
+        yield
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:
@@ -69,6 +87,8 @@ def serve(
     except OSError as error:
         if error.errno is None:  # one of ours, which says what it is about
             fail(str(error))
+        if is_of_stdout(error):
+            raise
         fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
 
 
@@ -117,11 +137,10 @@ def demo(
     if dialect is not None and dialect not in BASES:
         fail(f"no simulated provider speaks {dialect}; they speak {', '.join(sorted(BASES))}", 2)
     try:
-        run(ctx.obj.env, ListenOptions(host, port), say, dialect)
+        with _failures(host, port):
+            run(ctx.obj.env, ListenOptions(host, port), say, dialect)
     except ConfigError as error:
         fail(str(error))
-    except OSError as error:
-        fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
 
 
 def simulate(host: Host = "127.0.0.1", port: Port = 4010) -> None:

@@ -11,8 +11,8 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -116,6 +116,27 @@ def stop_by_signals(parent: bool) -> Stop:
 
         loop.add_reader(stdin, orphaned)
     return stop
+
+
+@asynccontextmanager
+async def until_stopped(stop: Stop) -> AsyncIterator[None]:
+    """Cancel the block, and go on behind it, when a stop is requested."""
+    loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+
+    async def cancel_when_requested() -> None:
+        await stop.requested.wait()
+        limit.reschedule(loop.time())
+
+    try:
+        async with limit:
+            waiting = loop.create_task(cancel_when_requested())
+            try:
+                yield
+            finally:
+                waiting.cancel()
+    except TimeoutError:
+        if not limit.expired():  # the block's own
+            raise
 
 
 async def drain(

@@ -35,7 +35,9 @@ class Reading(Struct, frozen=True):
 
 
 def metrics_of(url: str) -> str:
-    """The URL of /metrics, also for `localhost:4000` and for the base_url of an SDK."""
+    """The URL of /metrics, also for `localhost:4000` and for the base_url of an SDK. Raises
+    ValueError for what is no URL.
+    """
     url = url if "://" in url else f"http://{url}"
     at = urlsplit(url)
     return at._replace(path="/metrics").geturl() if at.path in ("", "/", "/v1", "/v1/") else url

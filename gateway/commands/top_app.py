@@ -20,7 +20,8 @@ def top(
         str, typer.Argument(help="A gateway, or where its metrics are.")
     ] = "http://127.0.0.1:4000/metrics",
     every: Annotated[
-        float, typer.Option(min=0.1, help="Seconds between two looks.", metavar="S")
+        float,
+        typer.Option(min=0.1, max=86_400, help="Seconds between two looks.", metavar="S"),
     ] = 2.0,
     once: Annotated[
         bool,
@@ -38,7 +39,10 @@ def top(
 
     from gateway.commands.top import metrics_of, show, view
 
-    url = metrics_of(url)
+    try:
+        url = metrics_of(url)
+    except ValueError:
+        fail(f"{url}: must be a URL such as http://127.0.0.1:4000", 2)
     now = _scrape(url)
     if once or not (json or sys.stdout.isatty()):  # a live view needs a terminal
         figures = view(now)

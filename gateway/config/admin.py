@@ -46,9 +46,7 @@ Pepper = Annotated[
     PlainValidator(_pepper),
     json_schema({"anyOf": [{"type": "string", "minLength": _SHORTEST}]}),
 ]
-Port = Annotated[
-    int, BeforeValidator(integer(0, 65_535)), integer_schema(minimum=0, maximum=65_535)
-]
+Port = Annotated[int, BeforeValidator(integer(0, 65_535)), integer_schema(0, 65_535)]
 AdminRight = Annotated[Right, BeforeValidator(one_of(RIGHTS)), enum_schema(RIGHTS)]
 
 

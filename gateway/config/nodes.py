@@ -31,7 +31,9 @@ class _ReadersDiffer(Exception):
     """The other reader would have another place for a value."""
 
 
-class _Bounded(Composer):
+class BoundedComposer(Composer):
+    """Raises ComposerError for what is nested too deeply."""
+
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -44,13 +46,13 @@ class _Bounded(Composer):
         return node
 
 
-class PythonReader(_Bounded, yaml.BaseLoader):
+class PythonReader(BoundedComposer, yaml.BaseLoader):
     """PyYAML's reader."""
 
 
 if CParser is not None:
 
-    class LibyamlReader(_Bounded, CParser, BaseConstructor, BaseResolver):
+    class LibyamlReader(BoundedComposer, CParser, BaseConstructor, BaseResolver):
         """libyaml's reader under the same composer."""
 
         def __init__(self, text: str) -> None:

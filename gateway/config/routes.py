@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 from gateway.config.checks import OneCheck
 from gateway.config.learned import Learning
 from gateway.config.scalars import (
+    MAX_COUNT,
     Count,
     Name,
     Naming,
@@ -55,7 +56,7 @@ Clock = Annotated[
     BeforeValidator(matching(_CLOCK, "must be a time of day such as 22:00")),
     json_schema({"type": "string", "pattern": f"^({_CLOCK})$"}),
 ]
-Size = Annotated[int, BeforeValidator(integer(0)), integer_schema(minimum=0)]
+Size = Annotated[int, BeforeValidator(integer(0, MAX_COUNT)), integer_schema(0, MAX_COUNT)]
 Script = Annotated[str, BeforeValidator(one_of(tuple(SCRIPTS))), enum_schema(tuple(SCRIPTS))]
 Has = Annotated[str, BeforeValidator(one_of(HAS)), enum_schema(HAS)]
 Ordering = Annotated[Order, BeforeValidator(one_of(ORDERS)), enum_schema(ORDERS)]

@@ -34,6 +34,8 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._:@+-]*"
 _LONGEST_NUMBER: Final = 24
 _LONGEST_NAME: Final = 128
 _MAX_PRICE: Final = 1_000_000
+_MAX_TOKENS: Final = 1_000_000_000
+MAX_COUNT: Final = 10**15
 LONGEST_S: Final = 1_000_000_000
 """Seconds, for ever to a person. In microseconds Redis still counts them exactly."""
 _FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
@@ -68,15 +70,13 @@ def matching(pattern: str, message: str) -> Callable[[object], str]:
     return parse
 
 
-def integer(low: int, high: int | None = None) -> Callable[[object], int]:
-    bound = f"above {low - 1}" if high is None else f"from {low} to {high}"
-
+def integer(low: int, high: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _WHOLE.fullmatch(value):
             number = int(value)
-            if number >= low and (high is None or number <= high):
+            if low <= number <= high:
                 return number
-        raise invalid(f"must be a whole number {bound}")
+        raise invalid(f"must be a whole number from {low:,} to {high:,}")
 
     return parse
 
@@ -173,7 +173,9 @@ def _redis_url(value: object) -> Secret:
     hosts = place.rpartition("@")[2]
     named = map(_is_host, hosts.split(",") if "+" in scheme else [hosts])
     if not (path.strip("/") if scheme == "unix" else all(named)):
-        raise invalid_hidden("must name a host, or for unix:// a path")
+        raise invalid_hidden(
+            "must name a host, with 1 to 63 characters between two dots, or for unix:// a path"
+        )
     if scheme.endswith("+sentinel") and not path.strip("/"):
         raise invalid_hidden("must end in the name of a service that the sentinels know: /service")
     return Secret(value)
@@ -183,7 +185,8 @@ def _is_host(text: str) -> bool:
     """A name or an address, with a port or without."""
     try:
         url = urlsplit(f"//{text}")
-        return bool(url.hostname) and url.port != 0 and "," not in text
+        host = (url.hostname or "").encode("idna")  # as it is looked up
+        return bool(host) and url.port != 0 and "," not in text
     except ValueError:
         return False
 
@@ -222,8 +225,8 @@ def number_schema(**bounds: float) -> WithJsonSchema:
     return json_schema(_or_env({"type": "number", **bounds}))
 
 
-def integer_schema(**bounds: int) -> WithJsonSchema:
-    return json_schema(_or_env({"type": "integer", **bounds}))
+def integer_schema(low: int, high: int) -> WithJsonSchema:
+    return json_schema(_or_env({"type": "integer", "minimum": low, "maximum": high}))
 
 
 def enum_schema(known: Collection[str]) -> WithJsonSchema:
@@ -248,18 +251,16 @@ def name(value: object) -> str:
 Text = Annotated[str, BeforeValidator(text), _TEXT]
 Naming = Annotated[str, BeforeValidator(name), json_schema(NAME_SCHEMA)]
 Name = Annotated[str, BeforeValidator(name), json_schema({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
-Tokens = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
-Count = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
-Weight = Annotated[int, BeforeValidator(integer(1)), integer_schema(minimum=1)]
-Depth = Annotated[int, BeforeValidator(integer(1, 200)), integer_schema(minimum=1, maximum=200)]
+Tokens = Annotated[int, BeforeValidator(integer(1, _MAX_TOKENS)), integer_schema(1, _MAX_TOKENS)]
+Count = Annotated[int, BeforeValidator(integer(1, MAX_COUNT)), integer_schema(1, MAX_COUNT)]
+Weight = Count
+Depth = Annotated[int, BeforeValidator(integer(1, 200)), integer_schema(1, 200)]
 Seconds = Annotated[
     float,
     BeforeValidator(lambda value: float(_seconds(value))),
     number_schema(exclusiveMinimum=0, maximum=LONGEST_S),
 ]
-Milliseconds = Annotated[
-    int, BeforeValidator(integer(1, 60_000)), integer_schema(minimum=1, maximum=60_000)
-]
+Milliseconds = Annotated[int, BeforeValidator(integer(1, 60_000)), integer_schema(1, 60_000)]
 Usd = Annotated[
     Decimal,
     BeforeValidator(

@@ -46,12 +46,8 @@ def _hash(value: object) -> str:
 KeyHash = Annotated[str, BeforeValidator(_hash), json_schema({
     "type": "string", "pattern": rf"^{_HASH}$|\$\{{",
 })]  # fmt: skip
-Cap = Annotated[
-    int, BeforeValidator(integer(1, _MAX_CAP)), integer_schema(minimum=1, maximum=_MAX_CAP)
-]
-Places = Annotated[
-    int, BeforeValidator(integer(1, _MAX_AT_ONCE)), integer_schema(minimum=1, maximum=_MAX_AT_ONCE)
-]
+Cap = Annotated[int, BeforeValidator(integer(1, _MAX_CAP)), integer_schema(1, _MAX_CAP)]
+Places = Annotated[int, BeforeValidator(integer(1, _MAX_AT_ONCE)), integer_schema(1, _MAX_AT_ONCE)]
 BudgetMode = Annotated[Mode, BeforeValidator(one_of(MODES)), enum_schema(MODES)]
 OnLedgerUnavailable = Annotated[
     Literal["deny", "allow_local"],

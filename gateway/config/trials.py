@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator
 
 from gateway.config.scalars import (
+    MAX_COUNT,
     Name,
     decimal,
     enum_schema,
@@ -34,7 +35,7 @@ PositiveShare = Annotated[
 ]
 
 
-Comparisons = Annotated[int, BeforeValidator(integer(10)), integer_schema(minimum=10)]
+Comparisons = Annotated[int, BeforeValidator(integer(10, MAX_COUNT)), integer_schema(10, MAX_COUNT)]
 
 
 def _pointer(value: object) -> str:

@@ -35,9 +35,7 @@ def _sink(value: object) -> Secret:
 
 _MAX_DAYS: Final = 365_000
 """A thousand years: so long ago there is still a valid date."""
-Days = Annotated[
-    int, BeforeValidator(integer(1, _MAX_DAYS)), integer_schema(minimum=1, maximum=_MAX_DAYS)
-]
+Days = Annotated[int, BeforeValidator(integer(1, _MAX_DAYS)), integer_schema(1, _MAX_DAYS)]
 Sink = Annotated[Secret, PlainValidator(_sink), json_schema({"type": "string", "minLength": 1})]
 
 

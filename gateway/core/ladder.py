@@ -39,8 +39,10 @@ class StepModel(Struct, frozen=True):
     weight: int | None = None
 
 
-class Step(Struct, frozen=True):
-    """One rung before anything is ruled out."""
+class Step(Struct, frozen=True, rename={"models": "places"}):
+    """One rung before anything is ruled out. It is encoded in Cache.mark: another name of a field
+    there makes every cached answer unreachable.
+    """
 
     tier: str
     models: tuple[StepModel, ...]

@@ -46,3 +46,11 @@ def test_what_cannot_be_listed(words: tuple[str, ...], code: int, told: str) -> 
     found = run(*words)
     assert found[:2] == (code, "")
     assert found[2].startswith(told)
+
+
+@pytest.mark.parametrize("price", ["nan", "-1"])
+def test_a_price_that_none_can_be_below(price: str) -> None:
+    code, told, why = run("--max-input-price", price)
+    assert (code, told) == (2, "")
+    assert "--max-input-price" in why
+    assert "greater than or equal to 0" in why

@@ -113,6 +113,51 @@ def test_where_there_is_no_configuration_it_says_how_to_name_one(
     assert "name another" not in run(*command.split(), "-c", "mine.yaml")[1]
 
 
+@pytest.mark.parametrize(
+    ("command", "prefix"),
+    [
+        ("check", "redis: "),
+        ("usage", "redis: "),
+        ("routes compare auto", "redis: "),
+        ("ledger verify", "redis: "),
+        ("ledger rebuild --yes", "redis: "),
+        ("serve", "redis: "),
+        ("explain --analyze req_1", ""),
+        ("key list", ""),
+        ("key new acme --save", ""),
+        ("key rotate key_1", ""),
+        ("key revoke key_1", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("redis://localhost/cache", "a Redis database is a number, not 'cache'"),
+        ("redis://localhost?foo=1", "unknown in a Redis URL: foo"),
+    ],
+)
+def test_a_redis_url_that_cannot_be_used(
+    command: str, prefix: str, url: str, fault: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"{SOUND}redis: {{url: '{url}'}}\n")
+    code, output = run(*command.split(), "--config", str(file))
+    assert (code, output.splitlines()[-1]) == (1, f"{prefix}redis.url: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("TOLLGATE_REDIS_URL", "redis://localhost/cache", "redis.url: a Redis database is a num"),
+        ("TOLLGATE_DATA_DIR", "/dev/null/x", "the embedded ledger cannot start: "),
+    ],
+)
+def test_a_demo_without_a_ledger_says_why(name: str, value: str, fault: str) -> None:
+    found = CliRunner().invoke(app, ["demo", "--port", "0"], env={name: value})
+    assert (found.exit_code, found.output.count("\n")) == (1, 1), found.output
+    assert found.output.startswith(f"redis: {fault}")
+
+
 @pytest.mark.parametrize("command", ["demo", "simulate"])
 def test_a_port_that_is_taken(command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

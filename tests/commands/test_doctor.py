@@ -151,6 +151,13 @@ def test_nobody_there() -> None:
         assert (got.state, got.text) == ("fail", f"127.0.0.1:{port}: Connection refused")
 
 
+@pytest.mark.parametrize("proxy", [None, Secret("http://a..b:3128")])
+def test_a_host_that_is_no_name(proxy: Secret | None) -> None:
+    result = reach(Provider("p", "openai", "https://a..b/v1", proxy=proxy))
+    assert result.state == "fail"
+    assert result.text.startswith("a..b:443")
+
+
 def test_one_that_never_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]

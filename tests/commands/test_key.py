@@ -92,6 +92,8 @@ def test_each_wrong_line(run: Run, words: tuple[str, ...], told: str | None) -> 
     [
         (("new",), "whose key? tollgate key new TENANT"),
         (("new", "acme", "--days", "3"), "add --save"),
+        (("new", "acme", "--save", "--days", "0"), "--days: must be above 0 and at most 36,600"),
+        (("new", "acme", "--save", "--days", "nan"), "--days: must be above 0 and at most 36,600"),
         (("new", "acme", "--admin", "all"), '--admin: must be one of read, write, not "all"'),
         (("new", "acme", "--save", "--budget", "{"), "--budget: not JSON"),
     ],

@@ -178,6 +178,20 @@ def test_nobody_there(url: str, where: str) -> None:
     assert found.stderr.count("\n") >= 1
 
 
+@pytest.mark.parametrize("where", ["http://[::1", "http://["])
+def test_what_is_no_url(where: str) -> None:
+    found = CliRunner().invoke(app, ["top", where, "--once"])
+    message = f"{where}: must be a URL such as http://127.0.0.1:4000\n"
+    assert (found.exit_code, found.stderr) == (2, message)
+
+
+@pytest.mark.parametrize("every", ["nan", "inf", "0"])
+def test_a_time_that_cannot_be_slept(every: str) -> None:
+    found = CliRunner().invoke(app, ["top", "--every", every, "--once"])
+    assert found.exit_code == 2
+    assert "--every" in found.stderr
+
+
 def test_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as left:
         port = left.getsockname()[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from redis import Redis
 from typer.testing import CliRunner, Result
 
@@ -322,6 +323,29 @@ def test_a_counter_is_found_wrong_and_set_right(
     assert run("ledger", "verify", *only).stdout == right
 
 
+@pytest.mark.parametrize("command", ["verify", "rebuild --yes"])
+def test_a_home_is_one_that_something_knows(
+    tmp_path: Path, shared_redis: EmbeddedRedis, tenant: str, command: str
+) -> None:
+    removed, recorded, unknown = (f"{tenant}-{kind}" for kind in ("removed", "recorded", "unknown"))
+    asyncio.run(spend(shared_redis.url, removed, "a"))
+    one, folder = line("a1"), tmp_path / "usage"
+    assert one.ledger is not None
+    place = structs.replace(one.ledger, home=recorded, buckets=())
+    asyncio.run(_write(folder, [structs.replace(one, ledger=place)], "p1"))
+    file = config(tmp_path, shared_redis, tenant, f"usage: {{sink: 'jsonl:{folder}'}}")
+    ledger = ["ledger", *command.split(), "-c", file]
+    for home in (tenant, removed, recorded):
+        found = run(*ledger, "--home", home)
+        assert found.stdout.startswith(f"{home}: "), (home, found.output)
+    wrong = run(*ledger, "--home", tenant, "--home", unknown)
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr == (
+        "--home: must be an organisation, or a tenant without one, that the configuration, the "
+        f'ledger or a record knows, not "{unknown}"\n'
+    )
+
+
 def test_a_home_where_too_much_goes_on_is_told_and_the_next_one_set(
     tmp_path: Path, shared_redis: EmbeddedRedis, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,3 +424,17 @@ def test_a_ledger_in_memory_has_nothing_to_tell(tmp_path: Path) -> None:
     ):
         found = run(*words, "-c", str(file))
         assert (found.exit_code, found.stderr) == (2, said)
+
+
+def test_a_sink_tells_of_a_request_where_the_ledger_is_in_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "usage"
+    asyncio.run(_write(folder, [line("a1")], "p1"))
+    file = tmp_path / "gateway.yaml"
+    sink = f"usage: {{sink: 'jsonl:{folder}'}}"
+    file.write_text(CONFIG.format(redis="memory", tenant="acme", usage=sink, hash="a" * 64))
+    explain = ["explain", "--analyze", "-c", str(file), "--json"]
+    found = run(*explain, "r-a1")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["answered_by"]["model"] == "small"
+    none = run(*explain, "r-none")
+    assert (none.exit_code, "no record of a request r-none" in none.stderr) == (1, True)

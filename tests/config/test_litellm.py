@@ -302,6 +302,7 @@ def test_files_that_include_one_another() -> None:
     [
         ("a: [", "line 1: expected the node content, but found '<stream end>'"),
         ("- a", "it is no mapping"),
+        ("a: " + "[" * 3000, "line 1: nested too deeply"),
         (
             "a: !!python/object:os.system {}",
             "line 1: could not determine a constructor for the tag",

@@ -303,6 +303,18 @@ async def test_nobody_listens(meet: Meet, way: str) -> None:
     unsaid(caught.value)
 
 
+@both
+@pytest.mark.parametrize("client", UPSTREAMS)
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, ".a", "a..b:8080"])
+async def test_a_host_that_is_no_name(client: str, host: str, way: str) -> None:
+    at = Provider("p", "openai", f"http://{host}/v1", Secret(KEY))
+    async with UPSTREAMS[client]({"p": at}, Timeouts(connect_s=SOON_S)) as upstream:
+        bench = Bench(upstream, Provided())
+        with pytest.raises(Unreachable) as caught:
+            await bench.get(way)
+    unsaid(caught.value)
+
+
 HALF = len(ANSWER) // 2
 FAULTS: dict[str, tuple[Provided, type[UpstreamError]]] = {
     "closed without a byte": (Provided(b"", close), Reset),

@@ -7,11 +7,11 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET, Raw, structs
+from msgspec import UNSET, Raw, structs, to_builtins
 
 from gateway.core.catalog import Cache, Catalog, Deployment, Model, Route, Tenant, Tier, TierModel
 from gateway.core.chat import ChatRequest, Choice, Completion, ToolCall, Usage
-from gateway.core.ladder import Ladder, ladders
+from gateway.core.ladder import Ladder, Step, StepModel, ladders
 from gateway.core.money import Nanos, Price
 from gateway.core.response_cache import (
     CacheControl,
@@ -200,6 +200,12 @@ def test_another_configuration_is_another_mark() -> None:
 def test_a_new_provider_key_and_a_longer_life_change_nothing() -> None:
     assert configured(opens="t") == configured()
     assert configured(cache=Cache(ttl_s=5)) == configured()
+
+
+def test_a_mark_has_the_names_under_which_answers_are_stored() -> None:
+    encoded = to_builtins(Step("t", (StepModel(Model("a", (), Price(1, 1, 1, 1), 1, 1, 1), ()),)))
+    assert encoded.keys() == {"tier", "places", "checks", "order"}
+    assert encoded["places"][0].keys() == {"model", "deployments", "weight"}
 
 
 def test_a_route_without_a_cache_has_none() -> None:

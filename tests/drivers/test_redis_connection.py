@@ -11,6 +11,7 @@ from hiredis import ReplyError
 from gateway.drivers.redis import wire as redis_wire
 from gateway.drivers.redis.connection import RedisConnection, RedisError, encode
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.redis.url import Address
 from tests.in_time import at_once, in_time
 from tests.patience import PATIENT_S, limit
 
@@ -182,6 +183,16 @@ async def test_whether_a_failed_command_may_have_been_executed(tmp_path: Path) -
         with pytest.raises(RedisError) as caught:
             await connection.call(encode("PING"))
         assert (caught.value.kind, caught.value.sent) == ("lost", True)
+
+
+@pytest.mark.parametrize("host", ["a..b", "h" * 70, "a\0b"])
+async def test_a_host_that_no_resolver_takes_is_unreachable(host: str) -> None:
+    """Sentinels and nodes of a cluster may name any."""
+    server = Address(None, host, 1, None, None, 0, None)
+    connection = RedisConnection(server, timeout_s=PATIENT_S, probe_s=0.001)
+    async with asyncio.timeout(PATIENT_S):
+        assert [await kind(connection, "PING") for _ in range(3)] == ["unreachable"] * 3
+        await connection.aclose()
 
 
 async def test_after_three_failures_calls_fail_at_once_until_a_probe_gets_through(

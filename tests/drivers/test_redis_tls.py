@@ -14,6 +14,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from gateway.core.errors import LedgerDown
 from gateway.drivers.redis.connection import RedisError, encode
 from gateway.drivers.redis.servers import open_redis
 from tests.drivers.redis_fleet import Server, pretended, running
@@ -146,7 +147,7 @@ async def test_sentinels_and_clusters_by_tls(tmp_path: Path, certificates: Certi
     ],
 )
 def test_files_that_are_not_there(settings: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(LedgerDown, match=f"redis.url: {said}"):
         open_redis(f"rediss://localhost?{settings}", timeout_s=1)
 
 
@@ -161,6 +162,6 @@ def test_a_locked_key_needs_its_password(tmp_path: Path, certificates: Certifica
     url = f"rediss://localhost?{certificates.ca}&ssl_certfile={quote(str(locked))}"
     open_redis(f"{url}&ssl_password=open%20sesame", timeout_s=1)
     for wrong in ("", "&ssl_password=nonsense"):
-        with pytest.raises(ValueError, match="ssl_certfile: cannot use") as caught:
+        with pytest.raises(LedgerDown, match="ssl_certfile: cannot use") as caught:
             open_redis(url + wrong, timeout_s=1)
         assert "nonsense" not in str(caught.value)

@@ -38,7 +38,9 @@ def test_a_url_means_what_it_means_to_redis_py(
     [
         ("", ssl.CERT_REQUIRED, True),
         ("?ssl_cert_reqs=none", ssl.CERT_NONE, False),
+        ("?ssl_cert_reqs=required", ssl.CERT_REQUIRED, True),
         ("?ssl_check_hostname=false", ssl.CERT_REQUIRED, False),
+        ("?ssl_check_hostname=True", ssl.CERT_REQUIRED, True),
     ],
 )
 def test_certificates_are_checked_unless_the_url_says_not_to(
@@ -110,6 +112,11 @@ def test_with_tls_all_speak_it() -> None:
         ("redis://cache?tiemout=1", "tiemout"),
         ("redis://cache:port", "a port is"),
         ("unix://", "path"),
+        ("redis://a..b", "1 to 63 characters"),
+        ("redis+sentinel://a,%C3%A9..b/money", "1 to 63 characters"),
+        (f"redis+cluster://{'h' * 70}.example", "1 to 63 characters"),
+        ("rediss://a?ssl_cert_reqs=banana", "ssl_cert_reqs must be one of none, optional, req"),
+        ("rediss://a?ssl_check_hostname=no", "ssl_check_hostname must be one of true, false"),
     ],
 )
 def test_a_url_that_is_wrong_is_refused(url: str, said: str) -> None:

@@ -72,6 +72,8 @@ def test_no_figure_is_cut_however_narrow_the_page(folder: Path) -> None:
         (["--route", "vote", "--pool", "x"], "no recorded answers of x"),
         (["--route", "vote", "--guard-set", "cup=1"], "the guard has no setting cup"),
         (["--route", "vote", "--svg", "/no/such/folder/p.svg"], "/no/such/folder/p.svg: No such"),
+        (["--route", "vote", "--svg", "/dev/full"], "/dev/full: No space left on device"),
+        (["--route", "vote", "--decisions", "/dev/full"], "/dev/full: No space left on device"),
     ],
 )
 def test_what_goes_wrong_is_one_line(folder: Path, arguments: list[str], why: str) -> None:

@@ -195,6 +195,11 @@ def test_too_little_to_learn_from(tmp_path: Path) -> None:
     assert not (tmp_path / "w.json").exists()
 
 
+def test_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        learn(recorded(tmp_path / "set"), Path("/dev/full"))
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [

@@ -13,14 +13,16 @@ from typing import Final
 
 import pytest
 
+from gateway.core.snapshot import Ledger
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.stores import server
 from tests.drivers.scripted import Peer, scripted, until
 from tests.service.processes import SERVE, children
 
 pytest_plugins = ("tests.redis_server",)
 
 CONFIG: Final = """
-redis: {url: '%s', timeout_ms: 1000}
+redis: {url: '%s', timeout_ms: 60000}
 server: {watch: false}
 providers: {p: {dialect: openai, base_url: 'http://127.0.0.1:9/v1', api_key: x}}
 models: {m: {deployments: [{provider: p}], context: 1000, max_output: 100, price: free}}
@@ -98,19 +100,36 @@ async def test_told_to_reload_it_does_once_it_can(tmp_path: Path, stage: str) ->
     assert (code, said.count("Tollgate answers at"), "Traceback" in said) == (0, 1, False)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])
-async def test_told_while_it_waits_for_redis_it_does_not_begin_to_serve(
-    tmp_path: Path, number: signal.Signals
+async def test_told_while_it_waits_for_redis_it_ends_and_does_not_begin_to_serve(
+    tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
+    """Long before Redis is given up, for which it may wait a minute for each answer."""
     async with (
         scripted(Peer.end) as silent,
-        starting(tmp_path, redis=f"redis://127.0.0.1:{silent.port}") as one,
+        starting(tmp_path, "--workers", workers, redis=f"redis://127.0.0.1:{silent.port}") as one,
     ):
-        await until(lambda: bool(silent.peers))
+        ending = asyncio.create_task(one.ends())  # reads what it tells: a full pipe would stop it
+        await until(lambda: len(silent.peers) == int(workers))
         one.process.send_signal(signal.SIGHUP)
         one.process.send_signal(number)
-        code, said = await one.ends()
+        code, said = await ending
     assert (code, "Tollgate answers at" in said, "Traceback" in said) == (0, False, False)
+
+
+async def test_an_embedded_ledger_whose_start_is_given_up_does_not_stay(tmp_path: Path) -> None:
+    async def opened() -> None:
+        async with server(Ledger("embedded", str(tmp_path))):
+            raise AssertionError
+
+    opening = asyncio.create_task(opened())
+    await until((tmp_path / "users.lock").exists)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert EmbeddedRedis(tmp_path).pid is None
 
 
 @pytest.mark.parametrize("number", TO_STOP, ids=["SIGTERM", "SIGINT"])

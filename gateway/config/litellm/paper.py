@@ -6,6 +6,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.config.litellm.given import Kind, Note
+from gateway.config.nodes import BoundedComposer
 
 _HEAD: Final = "# yaml-language-server: $schema=gateway.schema.json\n"
 HEADINGS: Final[Mapping[Kind, str]] = {
@@ -21,7 +22,7 @@ _NO_TYPES: Final = {
 }
 
 
-class _Texts(yaml.SafeLoader):
+class _Texts(BoundedComposer, yaml.SafeLoader):
     """Every scalar stays the text it was written as: a price never becomes a float."""
 
     yaml_implicit_resolvers = _NO_TYPES

@@ -74,7 +74,7 @@ async def inspect_redis(redis: Redis) -> tuple[Finding, ...]:
 
 
 async def inspect_url(url: str, timeout_s: float) -> tuple[Finding, ...]:
-    """The same for a URL. A server that cannot be reached is a warning. Raises ValueError for an
+    """The same for a URL. A server that cannot be reached is a warning. Raises LedgerDown for an
     invalid URL.
     """
     redis = open_redis(url, timeout_s=timeout_s)

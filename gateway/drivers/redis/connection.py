@@ -133,7 +133,7 @@ class RedisConnection:
             self._connect_failed(wire, "timeout", "the server did not answer in time")
         except RedisError as error:
             self._connect_failed(wire, error.kind, str(error))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no host can have that name
             self._connect_failed(wire, "unreachable", f"cannot connect to {self.address}: {error}")
         else:
             self._connecting = None

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from gateway.core.errors import LedgerDown
 from gateway.drivers.redis.cluster import RedisCluster
 from gateway.drivers.redis.connection import RedisConnection
 from gateway.drivers.redis.sentinel import RedisBySentinel
@@ -48,9 +49,12 @@ def open_redis(
 ) -> Redis:
     """See url.py for the URLs, and RedisConnection for the rest. Does not connect yet.
 
-    Raises ValueError for an invalid URL, without showing a password.
+    Raises LedgerDown for an invalid URL, without showing a password.
     """
-    target = parse_target(url)
+    try:
+        target = parse_target(url)
+    except ValueError as error:
+        raise LedgerDown(f"redis.url: {error}") from error
     if target.kind == "single":
         return RedisConnection(
             target.server_template,

@@ -29,6 +29,10 @@ _TLS: Final = frozenset(
         "ssl_password",
     }
 )  # fmt: skip
+_TLS_VALUES: Final = {
+    "ssl_cert_reqs": ("none", "optional", "required"),
+    "ssl_check_hostname": ("true", "false"),
+}
 _SETTINGS: Final = {
     "single": _TLS | {"db"},
     "sentinel": _TLS | {"db", "sentinel_username", "sentinel_password"},
@@ -167,12 +171,17 @@ def _split_userinfo(netloc: str) -> tuple[str | None, str | None, str]:
 def _parse_host(text: str, default_port: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")
-        return unquote(parts.hostname or "localhost"), parts.port or default_port
+        host, port = unquote(parts.hostname or "localhost"), parts.port or default_port
     except ValueError:
         # Its own message quotes the text, which may be half of a password.
         raise ValueError(
             "a port is a number below 65536, and @ or / in a password is %40 or %2F"
         ) from None
+    try:
+        host.encode("idna")  # as it is looked up
+    except UnicodeError:
+        raise ValueError("a host's name has 1 to 63 characters between two dots") from None
+    return host, port
 
 
 def _parse_settings(query: str, kind: str) -> dict[str, str]:
@@ -189,12 +198,15 @@ def _parse_database(text: str) -> int:
 
 
 def _tls_context(settings: dict[str, str]) -> ssl.SSLContext:
+    for name, allowed in _TLS_VALUES.items():
+        if name in settings and settings[name].lower() not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}")
     cafile = settings.get("ssl_ca_certs")
     try:
         context = ssl.create_default_context(cafile=cafile)
     except OSError as error:
         raise ValueError(f"ssl_ca_certs: cannot use {cafile}: {error}") from error
-    if settings.get("ssl_cert_reqs") == "none":
+    if settings.get("ssl_cert_reqs", "").lower() == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif settings.get("ssl_check_hostname", "").lower() == "false":

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from socket import AF_UNSPEC, AddressFamily
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
@@ -41,6 +43,18 @@ class _Request(aiohttp.ClientRequest):
             conn.close()
             raise aiohttp.ServerDisconnectedError
         return await super().send(conn)
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Raises OSError, as aiohttp expects, also for a host that cannot be a name, such as `a..b`."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            return await super().resolve(host, port, family)
+        except UnicodeError as error:
+            raise OSError("the host cannot be a name") from error
 
 
 class _TunnelConnector(aiohttp.BaseConnector):
@@ -98,7 +112,9 @@ class AiohttpUpstream:
 
     async def __aenter__(self) -> Self:
         tls = tls_context(self._cafile) if self._cafile or self._proxies else None
-        direct = aiohttp.TCPConnector(limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True)
+        direct = aiohttp.TCPConnector(
+            limit=_CONNECTIONS, ttl_dns_cache=60, ssl=tls or True, resolver=_Resolver()
+        )
         self._sessions[None] = _session(direct)
         for url in self._proxies:
             assert tls is not None  # noqa: S101

@@ -3,6 +3,7 @@
 Call it in a thread. No redirects, no proxy but one that is passed in, nothing from the environment.
 """
 
+import errno
 from collections.abc import Mapping
 from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final, NamedTuple
@@ -41,11 +42,14 @@ def open_connection(
         connection = HTTPConnection(host, port, timeout=timeout_s)
     else:
         connection = HTTPSConnection(host, port, timeout=timeout_s, context=tls)
-    if proxy is None:
-        connection.connect()
-        return connection
-    sock = dial_blocking(host, port, proxy, timeout_s)
-    connection.sock = sock if tls is None else wrap_tls(sock, tls, host)
+    try:
+        if proxy is None:
+            connection.connect()
+        else:
+            sock = dial_blocking(host, port, proxy, timeout_s)
+            connection.sock = sock if tls is None else wrap_tls(sock, tls, host)
+    except UnicodeError as error:
+        raise OSError(errno.EINVAL, "the host cannot be a name") from error
     return connection
 
 

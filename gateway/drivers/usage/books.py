@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.core.errors import LedgerDown
-from gateway.core.ports import LedgerDriver
+from gateway.core.ports import Clock, LedgerDriver
 from gateway.core.records.audit import Audit, Told
 from gateway.core.records.line import Line, Reading, entry_of, line_of, when
 from gateway.core.records.record import is_of
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.ledger.audit import audit, rebuild
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError, encode
@@ -25,14 +26,20 @@ _PAGE: Final = 1_000
 
 
 class Books:
-    """`homes` are those of the configuration, and those that a sink has ever written. `now` is in
-    Unix seconds, by the ledger's clock.
+    """`homes` are those to read, `known` those of the configuration, and those that a sink has ever
+    written. `now` is in Unix seconds, by the ledger's clock.
     """
 
     def __init__(
-        self, ledger: LedgerDriver, store: UsageStore | None, homes: Sequence[str], now: float
+        self,
+        ledger: LedgerDriver,
+        store: UsageStore | None,
+        homes: Sequence[str],
+        now: float,
+        known: Sequence[str] = (),
     ) -> None:
         self.homes = homes
+        self._known = known
         self._ledger = ledger
         self._store = store
         self._now = now
@@ -70,6 +77,21 @@ class Books:
                     if is_of(line.request, request_id) or line.attempt in by_attempt:
                         by_attempt.setdefault(line.attempt, []).append(line)
         return [line for lines in by_attempt.values() for line in lines]
+
+    async def unknown(self) -> list[str]:
+        """Those of `homes` that are not known, and of which neither the ledger nor the store has
+        anything, as they may of a removed tenant. Raises StoreError and LedgerDown.
+        """
+        return [
+            home
+            for home in self.homes
+            if not (
+                home in self._known
+                or await self._ledger.counted(home)
+                or await self._ledger.records(home, "", 1)
+                or (await self._stored_tallies())[home].entries
+            )
+        ]
 
     async def audit(self, home: str) -> Audit:
         """Raises StoreError and LedgerDown."""
@@ -117,12 +139,24 @@ async def books_at(snapshot: Snapshot, url: str, homes: Sequence[str] = ()) -> A
         named = {home.decode() for home in await connection.call(encode("SMEMBERS", HOMES_KEY))}
         known = homes_of(snapshot.tenants.values())
         all_homes = [*known, *sorted(named - {*known})]
-        yield Books(ledger, store, [*homes] or all_homes, float(seconds))
+        yield Books(ledger, store, [*homes] or all_homes, float(seconds), all_homes)
     except RedisError as error:
         raise LedgerDown(f"the ledger is unavailable ({error.kind})") from error
     finally:
         await ledger.aclose()
         await connection.aclose()
+        if store is not None:
+            await store.aclose()
+
+
+@asynccontextmanager
+async def books_of_store(snapshot: Snapshot, wall: Clock) -> AsyncIterator[Books]:
+    """What the sink has, where the ledger is in a gateway's own memory. Raises StoreError."""
+    store = open_store(snapshot.usage.sink) if snapshot.usage.sink is not None else None
+    try:
+        homes = homes_of(snapshot.tenants.values())
+        yield Books(MemoryLedger(wall), store, homes, wall(), homes)
+    finally:
         if store is not None:
             await store.aclose()
 
