@@ -69,7 +69,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "length": {
         f"{bound}_{unit}": Option(
             int,
-            f"the {'fewest' if bound == 'min' else 'most'} {unit}, a whole number from 1 to {_LONGEST:,}",
+            f"the {'fewest' if bound == 'min' else 'most'} {unit}, "
+            f"a whole number from 1 to {_LONGEST:,}",
             usable=lambda value: 1 <= value <= _LONGEST,
         )
         for unit in UNITS
