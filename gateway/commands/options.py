@@ -122,10 +122,12 @@ def fail_config(error: Exception) -> NoReturn:
     fail(lines)
 
 
-def run_and_print(run: Callable[[], tuple[list[str], int]], *, json: bool = False) -> None:
+def run_and_print(
+    run: Callable[[], tuple[list[str], int]], *, json: bool = False, source: str = ""
+) -> None:
     """Exit code 2 for an option that cannot be used, 1 for what could not be read.
 
-    `run` returns the lines to print and the exit code.
+    `run` returns the lines to print and the exit code. `source` is the value of --from.
     """
     from gateway.commands.wrong_option import WrongOption  # noqa: PLC0415 - so that --help is quick
     from gateway.config.faults import ConfigError  # noqa: PLC0415
@@ -141,7 +143,7 @@ def run_and_print(run: Callable[[], tuple[list[str], int]], *, json: bool = Fals
     except LedgerDown as error:
         fail(f"redis: {error}")
     except StoreError as error:
-        fail(f"usage.sink: {error}")
+        fail(f"{'--from' if source else 'usage.sink'}: {error}")
     say_lines(lines, ok=code == 0, json=json)
     if code:
         raise typer.Exit(code)

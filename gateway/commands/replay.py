@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, structs
+from pydantic import ValidationError
 from rich.console import Console
 
 from gateway.commands.options import write_file
 from gateway.commands.progress import busy, steps
 from gateway.commands.replay_route import find_route
+from gateway.commands.wrong_option import quoted_or_nothing
+from gateway.config.trials import Guard
 from gateway.core.catalog import Catalog, Route
 from gateway.core.guard import GuardSettings
 from gateway.replay.figures import SAMPLES, Figures, Line, measure
@@ -106,7 +109,7 @@ def guard_settings(settings: Iterable[str], own: GuardSettings | None = None) ->
     """A guard from texts such as threshold=0.8; the rest is as in the route's own guard, or the
     default. Raises Unusable.
     """
-    values: dict[str, Any] = {} if own is None else structs.asdict(own)
+    values: dict[str, str] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
         if name not in GuardSettings.__struct_fields__:
@@ -114,9 +117,14 @@ def guard_settings(settings: Iterable[str], own: GuardSettings | None = None) ->
             raise Unusable(f"the guard has no setting {name}; it has {known}")
         values[name] = value
     try:
-        return msgspec.convert(values, GuardSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise Unusable(f"the guard: {error}") from None
+        given = Guard.model_validate(values).settings()  # texts, as in YAML
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        value = quoted_or_nothing(values[name])
+        raise Unusable(f"the guard: {name}: {fault['msg']}, not {value}") from None
+    changed = {name: getattr(given, name) for name in values}
+    return structs.replace(own or GuardSettings(), **changed)
 
 
 def _display_name(route: str) -> str:

@@ -43,4 +43,4 @@ def compare(  # noqa: PLR0913, PLR0917 - an option each
         options = RoutesOptions(route, since, until, "json" if json else form, source, config)
         return as_lines(run(options, ctx.obj.env, ctx.obj.now(), console()))
 
-    run_and_print(read)
+    run_and_print(read, source=source)

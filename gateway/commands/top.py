@@ -46,9 +46,12 @@ def metrics_of(url: str) -> str:
 def read(text: str, at: float) -> Reading:
     """Raises ValueError for what is no Prometheus text."""
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            samples[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                samples[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
+    except ValueError:  # it quotes what it could not read
+        raise ValueError("what answers has no metrics of a gateway") from None
     if not any(name.startswith("gateway_") for name in samples):
         raise ValueError("it has no metrics of a gateway")
     return Reading(at, samples)

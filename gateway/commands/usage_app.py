@@ -13,7 +13,6 @@ from gateway.commands.options import (
     Until,
     as_lines,
     console,
-    fail,
     run_and_print,
 )
 
@@ -33,15 +32,9 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     """What was used and what it cost, by whom and for what, exact to the nano-dollar."""
     from gateway.commands.usage import UsageOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.usage import usage as run  # noqa: PLC0415
-    from gateway.core.records.line import StoreError  # noqa: PLC0415
 
     def read() -> tuple[list[str], int]:
         options = UsageOptions(by, since, until, "json" if json else form, source, config)
-        try:
-            return as_lines(run(options, ctx.obj.env, ctx.obj.now(), console()))
-        except StoreError as error:
-            if source:  # it is this one's fault, and not the configuration's
-                fail(f"--from: {error}")
-            raise
+        return as_lines(run(options, ctx.obj.env, ctx.obj.now(), console()))
 
-    run_and_print(read)
+    run_and_print(read, source=source)

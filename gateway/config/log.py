@@ -4,11 +4,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.config.scalars import Text, decimal, enum_schema, number_schema, one_of
+from gateway.config.paths import path_text
+from gateway.config.scalars import decimal, enum_schema, json_schema, number_schema, one_of
 from gateway.config.stanza import Stanza
 from gateway.core.life_log.words import LOG_CONTENT
 
 LogContent = Annotated[str, BeforeValidator(one_of(LOG_CONTENT)), enum_schema(LOG_CONTENT)]
+LogPath = Annotated[
+    str, BeforeValidator(path_text), json_schema({"type": "string", "minLength": 1})
+]
 _share = decimal("a share from 0 to 1", lambda share: share <= 1)
 Share = Annotated[
     float, BeforeValidator(lambda value: float(_share(value))), number_schema(minimum=0, maximum=1)
@@ -16,7 +20,7 @@ Share = Annotated[
 
 
 class Log(Stanza):
-    to: Text = "stdout"
+    to: LogPath = "stdout"
     """`stdout`, `stderr`, or a file, to which lines are added."""
     log_content: LogContent = "off"
     """What is written of requests and answers beside names, times and money: nothing (`off`),

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainValidator
 
+from gateway.config.paths import PATH_RULE, is_writable_path
 from gateway.config.scalars import Seconds, integer, integer_schema, invalid_hidden, json_schema
 from gateway.config.stanza import Stanza
 from gateway.core.snapshot import Secret
@@ -20,6 +21,8 @@ def _sink(value: object) -> Secret:
     if kind in ("jsonl", "parquet"):
         if not rest.strip() or rest.startswith("//"):
             raise invalid_hidden(f"must name a folder, such as {kind}:./usage")
+        if not is_writable_path(rest):
+            raise invalid_hidden(PATH_RULE)
         return Secret(value)
     if kind not in ("postgresql", "postgres") or not re.fullmatch(r"//[!-~]+", rest):
         raise invalid_hidden(_ALLOWED)

@@ -31,6 +31,7 @@ from gateway.web.issuer import Issued, Issuer, may
 from gateway.web.named import Named
 
 PREFIX = "/admin/v1"
+_NOTHING = f"There is nothing at this path. The admin API is at {PREFIX}: docs/keys.md."
 _BODY_BYTES = 100_000
 
 
@@ -61,7 +62,7 @@ class Admin:
             openapi_url=None,
             redirect_slashes=False,  # as the public ones: web/api.py
         )
-        tell_failures(app)
+        tell_failures(app, _NOTHING)
         keys, one = f"{PREFIX}/keys", f"{PREFIX}/keys/{{key_id}}"
         app.add_api_route(keys, self.create, methods=["POST"])
         app.add_api_route(keys, self.list_keys)

@@ -1,5 +1,6 @@
 """How FastAPI's doors tell that something is wrong: as OpenAI's error objects."""
 
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -16,10 +17,10 @@ _NOTHING: Final = (
 )
 
 
-def tell_failures(app: FastAPI) -> None:
-    """Each error of the app in OpenAI's shape."""
+def tell_failures(app: FastAPI, nothing: str = _NOTHING) -> None:
+    """Each error of the app in OpenAI's shape. `nothing` is the message of a 404."""
     app.add_exception_handler(GatewayError, _failed)
-    app.add_exception_handler(HTTPException, _no_such_door)
+    app.add_exception_handler(HTTPException, partial(_no_such_door, nothing))
     app.add_exception_handler(ConnectionAbortedError, _gone)
     app.add_exception_handler(Exception, _bug)
 
@@ -42,14 +43,14 @@ async def _gone(request: Request, error: Exception) -> Response:
     return await _failed(request, ClientGone("The client went away."))
 
 
-async def _no_such_door(request: Request, error: Exception) -> Response:
+async def _no_such_door(nothing: str, request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         response = await _failed(
             request, MethodNotAllowed(f"{request.method} is not allowed here.")
         )
         response.headers["allow"] = _allowed(request)
         return response
-    return await _failed(request, NotFound(_NOTHING))
+    return await _failed(request, NotFound(nothing))
 
 
 def _allowed(request: Request) -> str:

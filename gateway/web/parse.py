@@ -34,6 +34,12 @@ _FEW: Final = _MOST_IN_MESSAGES * BYTES_EACH
 """and in so many bytes of talk there are no more."""
 _TOO_DEEP: Final = "The body nests deeper than {} levels."
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LONE_SURROGATE: Final = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""The first half of a pair, in an escape that is not itself escaped."""
+_LOOKED_THROUGH: Final = 1_000_000
+"""Bytes of a body at fault: some 30 ms."""
 _NO_TEXT: Final = bytes(set(range(256)) - set(b'{}[]"'))
 _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
@@ -155,7 +161,7 @@ def _read_whole(
     except RecursionError:
         raise InvalidRequest(_TOO_DEEP.format(json_depth)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+        raise InvalidRequest(_why_unreadable(body, error)) from None
     if _may_nest(body, json_depth):
         overgrown = _overgrown(body, json_depth, _MAX_VALUES)
         if overgrown is not None:
@@ -202,13 +208,20 @@ def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
     return limits, seen
 
 
+def _why_unreadable(body: bytes, error: Exception) -> str:
+    why = str(error)
+    if _LONE_SURROGATE.search(body, 0, _LOOKED_THROUGH):  # msgspec may call it truncated
+        why = "a \\u escape in it is half of a surrogate pair, and so no valid Unicode"
+    return f"The body is not valid JSON: {why}"
+
+
 def _wrong_field(body: bytes) -> NoReturn:
     """Refuse the first that is wrong, in the body's order."""
     try:
         _check.decode(body)
     except msgspec.ValidationError as error:
         if "out of range" in str(error):
-            raise InvalidRequest(f"The body is not valid JSON: {error}") from None
+            raise InvalidRequest(_why_unreadable(body, error)) from None
         wrong_type(error)
     raise AssertionError("a field is wrong alone, and not in its body")
 

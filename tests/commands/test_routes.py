@@ -64,3 +64,10 @@ def test_what_cannot_be_used(words: list[str], message: str) -> None:
     found = run("auto", *words)
     assert found.exit_code == 2
     assert found.stderr.startswith(message), found.stderr
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "2026-11-21.a.jsonl").write_text("no line\n")
+    found = run("auto", "--from", f"jsonl:{tmp_path}")
+    assert found.exit_code == 1
+    assert found.stderr.startswith("--from: "), found.stderr

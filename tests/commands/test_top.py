@@ -125,9 +125,9 @@ def test_the_metrics_are_in_the_catalogue() -> None:
     assert {name.removesuffix("_bucket") for name in names} <= set(METRICS)
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "up 1\n"])
+@pytest.mark.parametrize("text", ["", "<html>", "up 1\n", '{"status":"ok"}'])
 def test_what_is_no_gateway(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"no metrics of a gateway$"):
         read(text, 0.0)
 
 

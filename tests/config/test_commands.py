@@ -16,6 +16,7 @@ from gateway.commands.explain import explain_request, show
 from gateway.commands.key import new_key
 from gateway.config.faults import ConfigError
 from gateway.core.snapshot import Ledger, Snapshot
+from gateway.stores import log_fault, sink_fault
 from tests.config.texts import NO_ENV, SOUND, snapshot
 
 MORE: Final = """\
@@ -244,7 +245,6 @@ def test_usage_that_cannot_be_kept_is_warned_of(tmp_path: Path, kind: str) -> No
     for folder, why in (
         (tmp_path / "new/usage", None),
         (taken / "usage", "Not a directory"),
-        (tmp_path / UNSEEN, "File name too long"),
     ):
         text = f"{SOUND}\nusage: {{sink: '{kind}:{folder}'}}\n"
         lines, code = check(write(tmp_path, text), NO_ENV, up, there)
@@ -260,7 +260,6 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     for to, why in (
         (tmp_path / "none/life.log", "No such file or directory"),
         (tmp_path, "Is a directory"),
-        (tmp_path / UNSEEN / "life.log", "File name too long"),
         (tmp_path / "life.log", None),
     ):
         lines, code = check(write(tmp_path, f"{SOUND}\nlog: {{to: {to}}}\n"), NO_ENV, up, there)
@@ -269,6 +268,12 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
         assert told == ([f"log.to: cannot write to {to}: {why}; {do}"] if why else [])
         assert code == (1 if why else 0)
     assert not (tmp_path / "life.log").exists()
+
+
+def test_a_path_that_nobody_can_look_at(tmp_path: Path) -> None:
+    path = tmp_path / UNSEEN / "it"
+    assert log_fault(str(path)) == f"cannot write to {path}: File name too long"
+    assert sink_fault(f"jsonl:{path}") == f"cannot write to {path}: File name too long"
 
 
 def test_redis_is_asked_with_what_was_loaded(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ def test_no_figure_is_cut_however_narrow_the_page(folder: Path) -> None:
         (["--route", "none"], "none is neither a file nor a route"),
         (["--route", "vote", "--pool", "x"], "no recorded answers of x"),
         (["--route", "vote", "--guard-set", "cup=1"], "the guard has no setting cup"),
+        (
+            ["--route", "vote", "--guard-set", "threshold=5"],
+            'the guard: threshold: must be a share above 0 and at most 1, such as 0.05, not "5"',
+        ),
         (["--route", "vote", "--svg", "/no/such/folder/p.svg"], "/no/such/folder/p.svg: No such"),
         (["--route", "vote", "--svg", "/dev/full"], "/dev/full: No space left on device"),
         (["--route", "vote", "--decisions", "/dev/full"], "/dev/full: No space left on device"),

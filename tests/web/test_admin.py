@@ -202,6 +202,11 @@ BAD: list[tuple[str, str, str, Any, int, str, str | None]] = [
 ]  # fmt: skip
 
 
+async def test_a_path_without_a_door_says_where_the_doors_are(admin: Bench) -> None:
+    response = await admin("root", "GET", "/nothing")
+    assert "The admin API is at /admin/v1" in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("PUT", "/keys", "GET, POST"), ("POST", "/keys/k1", "DELETE, GET")],

@@ -190,6 +190,13 @@ BODIES: list[tuple[bytes, str | None, str]] = [
     (b'{"model":"m"}', "messages", "'messages' is missing."),
     (b"", None, "not valid JSON"),
     (b"   ", None, "not valid JSON"),
+    (b'{"model":"\\ud800"}', None, "no valid Unicode"),
+    (
+        b'{"model":"m","messages":[{"role":"user","content":"a\\ud800 b"}]}',
+        None,
+        "no valid Unicode",
+    ),
+    (b'{"model":"\\\\ud800', None, "not valid JSON: Input data was truncated"),
     (b"{", None, "not valid JSON"),
     (b"[]", None, "The body must be a JSON object"),
     (b'[{"model":"m"}]', None, "The body must be a JSON object"),
