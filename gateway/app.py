@@ -42,7 +42,7 @@ from gateway.reload import LiveParts, Reload, Source, no_source
 from gateway.stores import (
     find_request,
     new_ids,
-    open_backstage,
+    open_audits,
     open_hits,
     open_keys,
     open_ledger,
@@ -175,7 +175,7 @@ async def _open_scene(
         sink = await stack.enter_async_context(opened)
         upstreams = await stack.enter_async_context(open_upstreams(env, time.time, tap))
         runner = WebhookChecks(connect_s=snapshot.timeouts.connect_s)
-        backstage = await stack.enter_async_context(open_backstage(snapshot, ledger, observe))
+        audits = await stack.enter_async_context(open_audits(snapshot, ledger, observe))
         responses = await stack.enter_async_context(open_responses(snapshot))
         world = World(
             ladders=ladders(snapshot.catalog),
@@ -193,7 +193,7 @@ async def _open_scene(
             timeouts=snapshot.timeouts,
             exact_tokens=ExactTokens(env),
             runner=await stack.enter_async_context(runner),
-            audits=backstage,
+            audits=audits,
             responses=responses,
             record_cache_hit=await stack.enter_async_context(open_hits(ledger)),
         )
@@ -211,7 +211,7 @@ async def _open_scene(
                 ledger.reconfigure(there)
             webhook.reconfigure(make_post(new.alerts.webhook or ""))
             runner.reconfigure(new.timeouts.connect_s)
-            backstage.guards.know(ladders(new.catalog).values())
+            audits.guards.know(ladders(new.catalog).values())
             responses.reconfigure(new.limits.cache_bytes)
 
         yield _Scene(world, ledger, upstreams, janitor, observe, telling, (reconfigure,))

@@ -172,7 +172,7 @@ async def open_responses(snapshot: Snapshot) -> AsyncIterator[Responses]:
 
 
 @asynccontextmanager
-async def open_backstage(
+async def open_audits(
     snapshot: Snapshot, ledger: LedgerDriver, observe: Observer
 ) -> AsyncIterator[AuditRunner]:
     """What goes on behind the answers. What guards have seen is kept where the ledger is."""
@@ -186,12 +186,12 @@ async def open_backstage(
         guards.know(ladders(snapshot.catalog).values())
         await guards.refresh()
         keeping = asyncio.create_task(guards.keep(asyncio.sleep))
-        backstage = AuditRunner(guards, ledger.charge, observe)
+        audits = AuditRunner(guards, ledger.charge, observe)
         try:
-            yield backstage
+            yield audits
         finally:
             await stop(keeping)
-            await backstage.aclose()
+            await audits.aclose()
 
 
 @asynccontextmanager

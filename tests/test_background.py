@@ -78,15 +78,15 @@ async def scene(
     guards.know(named.values())
     await guards.refresh()
     made.events.clear()
-    backstage = AuditRunner(guards, made.ledger.charge, made.events.append, at_once)
-    made.life.world = replace(made.life.world, audits=backstage)
-    return made, backstage
+    runner = AuditRunner(guards, made.ledger.charge, made.events.append, at_once)
+    made.life.world = replace(made.life.world, audits=runner)
+    return made, runner
 
 
-async def given(made: Stage, backstage: AuditRunner) -> tuple[Reply, str]:
+async def given(made: Stage, runner: AuditRunner) -> tuple[Reply, str]:
     """The answer; then all that went on behind it has ended."""
     reply, text = await hear(made.life)
-    await backstage.idle()
+    await runner.idle()
     return reply, text
 
 
@@ -112,8 +112,8 @@ def outcomes(made: Stage) -> list[tuple[str, str]]:
     return [(event.kind, event.outcome) for event in told(made, events.AuditEnded)]
 
 
-def state(backstage: AuditRunner) -> Guard:
-    (found,) = [each for each in backstage.guards._known.values() if each != Guard()]
+def state(runner: AuditRunner) -> Guard:
+    (found,) = [each for each in runner.guards._known.values() if each != Guard()]
     return found
 
 
@@ -182,13 +182,13 @@ async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
     seen: Growth, settings: GuardSettings, turns: dict[str, list[Turn]], who: str, text: str,
     reason: str, audits: list[tuple[str, str]], same: tuple[bool, ...], missed: int, stream: bool,
 ) -> None:  # fmt: skip
-    made, backstage = await scene(route(settings), turns, seen, stream=stream)
-    reply, heard = await given(made, backstage)
+    made, runner = await scene(route(settings), turns, seen, stream=stream)
+    reply, heard = await given(made, runner)
     assert (reply.candidate.model.name, heard, reply.reason) == (who, text, reason)
     assert outcomes(made) == audits
     before = seen.onto(Guard())
     after = Growth(same, missed, memory=settings.memory).onto(before)
-    found = state(backstage)
+    found = state(runner)
     assert (found.seen, found.agreed, found.tried) == (after.seen, after.agreed, after.tried)
     audited = sum(
         each.record.cost for each in told(made, events.Settled) if each.record.purpose == "audit"
@@ -202,7 +202,7 @@ async def test_a_guarded_vote(  # noqa: PLR0917 - a row of the table
 async def test_an_audit_is_in_nobodys_way(stream: bool) -> None:
     stalled = Turn(stalls=True)
     turns = {"a": [well], "b": [well], "c": [stalled]}
-    made, backstage = await scene(route(), turns, GOOD_PAIR, stream=stream)
+    made, runner = await scene(route(), turns, GOOD_PAIR, stream=stream)
     _, text = await hear(made.life)
     assert text == "GOOD one"
     assert (
@@ -210,56 +210,56 @@ async def test_an_audit_is_in_nobodys_way(stream: bool) -> None:
         is None
     )
     await asyncio.sleep(0)
-    await backstage.aclose(drain_s=0.0)
+    await runner.aclose(drain_s=0.0)
     assert outcomes(made) == [("guard", "cancelled")]
     await sound(made)
-    assert not backstage.has_room("r", "guard"), "what is closed begins nothing"
+    assert not runner.has_room("r", "guard"), "what is closed begins nothing"
 
 
 async def test_so_many_at_once() -> None:
-    made, backstage = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, at_once=0)
-    await given(made, backstage)
+    made, runner = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, at_once=0)
+    await given(made, runner)
     assert told(made, events.AuditLeft) == [events.AuditLeft("r", "guard")]
     assert outcomes(made) == []
     await sound(made)
 
 
 async def test_what_the_purse_refuses_is_not_audited() -> None:
-    made, backstage = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, budget=300)
-    reply, _ = await given(made, backstage)
+    made, runner = await scene(route(), {"a": [well], "b": [well]}, GOOD_PAIR, budget=300)
+    reply, _ = await given(made, runner)
     assert reply.reason == "agreed"
     assert outcomes(made) == [("guard", "refused")]
-    assert state(backstage).tried == 40
+    assert state(runner).tried == 40
     await sound(made)
 
 
 async def test_a_client_that_leaves_gets_no_audit() -> None:
-    made, backstage = await scene(route(NEVER), {"c": [well]}, BAD_PAIR, stream=True)
+    made, runner = await scene(route(NEVER), {"c": [well]}, BAD_PAIR, stream=True)
     reply = await made.life.answer()
     assert reply.deltas is not None
     await anext(reply.deltas)
     await reply.deltas.aclose()
-    await backstage.idle()
+    await runner.idle()
     assert outcomes(made) == []
     await sound(made)
 
 
 async def test_a_listened_stream_that_nobody_reads_is_closed() -> None:
-    made, backstage = await scene(
+    made, runner = await scene(
         route(), {"a": [well], "b": [well], "c": [well]}, BAD_PAIR, stream=True
     )
     reply = await made.life.answer()
     assert reply.deltas is not None
     await reply.deltas.aclose()
-    await backstage.idle()
+    await runner.idle()
     assert outcomes(made) == []
     await sound(made)
 
 
 @pytest.mark.parametrize("extras", [Extras(strategy="cascade"), Extras(checks=("not_empty",))])
 async def test_who_says_how_is_not_guarded(extras: Extras) -> None:
-    made, backstage = await scene(route(), {"a": [well], "b": [well]}, BAD_PAIR, extras=extras)
-    reply, _ = await given(made, backstage)
+    made, runner = await scene(route(), {"a": [well], "b": [well]}, BAD_PAIR, extras=extras)
+    reply, _ = await given(made, runner)
     assert reply.candidate.model.name == "a"
     assert "guard" not in reply.reason
     assert outcomes(made) == []
@@ -267,18 +267,18 @@ async def test_who_says_how_is_not_guarded(extras: Extras) -> None:
 
 async def test_a_rule_has_a_guard_of_its_own() -> None:
     ruled = route(NEVER, rules=(Rule("always", When(), ("cheap", "smart"), tactic("vote")),))
-    made, backstage = await scene(ruled, {"a": [well], "b": [well], "d": [well]}, GOOD_PAIR)
-    reply, _ = await given(made, backstage)
+    made, runner = await scene(ruled, {"a": [well], "b": [well], "d": [well]}, GOOD_PAIR)
+    reply, _ = await given(made, runner)
     assert reply.reason == "unjudged; rule always; guard"
-    names = {name.rpartition(":")[0].rpartition(":")[0] for name in backstage.guards._known}
+    names = {name.rpartition(":")[0].rpartition(":")[0] for name in runner.guards._known}
     assert names == {"r", "r/always"}
 
 
 async def test_a_checked_cascade_is_guarded_too() -> None:
     judged = route(ALWAYS, strategy=tactic("cascade"), checks=(GOOD,))
     turns = {"a": [well], "c": [says("GOOD", " three")]}
-    made, backstage = await scene(judged, turns, GOOD_PAIR)
-    reply, _ = await given(made, backstage)
+    made, runner = await scene(judged, turns, GOOD_PAIR)
+    reply, _ = await given(made, runner)
     assert reply.reason == "passed"
     assert outcomes(made) == [("guard", "differed")]
     await sound(made)
@@ -350,8 +350,8 @@ async def test_what_is_answered_below_the_last_tier_is_guarded(
     more: dict[str, object], seen: Growth, turns: dict[str, list[Turn]], reason: str,
     audits: list[tuple[str, str]], asked: str, *, stream: bool,
 ) -> None:  # fmt: skip
-    made, backstage = await scene(laddered(**more), turns, seen, stream=stream)
-    reply, _ = await given(made, backstage)
+    made, runner = await scene(laddered(**more), turns, seen, stream=stream)
+    reply, _ = await given(made, runner)
     assert (reply.reason, outcomes(made)) == (reason, audits)
     assert made.upstream.asked == asked.split()
     await sound(made)
@@ -374,10 +374,10 @@ def test_other_weights_are_another_policy() -> None:
 )
 async def test_a_shadow(turn: Turn, outcome: str, stream: bool) -> None:
     shadowed = route(None, tiers=("mid",), shadow=Shadow("s", 1.0), strategy=tactic("cascade"))
-    made, backstage = await scene(
+    made, runner = await scene(
         shadowed, {"c": [well], "d": [turn]}, stream=stream, others=[Route("s", ("smart",))]
     )
-    reply, text = await given(made, backstage)
+    reply, text = await given(made, runner)
     assert (text, reply.reason) == ("GOOD one", "unjudged")
     assert outcomes(made) == [("shadow", outcome)]
     assert [attempt.model for attempt in made.life.tab.attempts] == ["c"]
@@ -393,10 +393,10 @@ async def test_a_shadow(turn: Turn, outcome: str, stream: bool) -> None:
 @pytest.mark.parametrize(("draw", "asked"), [(0.4, 0), (0.6, 1)])
 async def test_a_share_of_requests_has_a_shadow(draw: float, asked: int) -> None:
     shadowed = route(None, tiers=("mid",), shadow=Shadow("s", draw), strategy=tactic("cascade"))
-    made, backstage = await scene(
+    made, runner = await scene(
         shadowed, {"c": [well], "d": [well]}, others=[Route("s", ("smart",))]
     )
-    await given(made, backstage)
+    await given(made, runner)
     assert len(outcomes(made)) == asked, "the world draws 0.5"
 
 
@@ -404,10 +404,10 @@ async def test_a_share_of_requests_has_a_shadow(draw: float, asked: int) -> None
 @pytest.mark.parametrize(("share", "who", "name"), [(1.0, "d", "s"), (1e-9, "c", "r")])
 async def test_a_canary(share: float, who: str, name: str, stream: bool) -> None:
     moved = route(None, tiers=("mid",), canary=Canary("s", share), strategy=tactic("cascade"))
-    made, backstage = await scene(
+    made, runner = await scene(
         moved, {"c": [well], "d": [well]}, stream=stream, others=[Route("s", ("smart",))]
     )
-    reply, _ = await given(made, backstage)
+    reply, _ = await given(made, runner)
     assert reply.candidate.model.name == who
     assert reply.reason == ("unjudged; canary s" if name == "s" else "unjudged")
     (ended,) = told(made, events.Replied)
