@@ -13,8 +13,8 @@ from msgspec import Raw
 
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
+from gateway.core.checks.conversation import texts_by_role
 from gateway.core.checks.finding import Finding
-from gateway.core.checks.languages import text_of
 from gateway.core.checks.tolerant_json import read_json
 from gateway.core.checks.tools import all_calls
 
@@ -60,11 +60,8 @@ def question(check: Check, request: ChatRequest, answer: Completion) -> ChatRequ
     No limit is set to what it says: a model that thinks needs room for it.
     """
     rubric = str(check.options.get("rubric", ""))
-    decoded = request.json("messages")
-    objects = (
-        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
-    )
-    conversation = "\n\n".join(f"{each.get('role')}: {text_of(each)}" for each in objects)
+    texts = texts_by_role(bytes(request.fields.get("messages", b"[]")))
+    conversation = "\n\n".join(f"{role}: {text}" for role, text in texts)
     given = "\n\n".join(_shown(choice) for choice in answer.choices)
     content = (
         f"<request>\n{conversation[-SHOWN:]}\n</request>\n\n<answer>\n{given[:SHOWN]}\n</answer>"

@@ -6,10 +6,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
-import msgspec
-
 from gateway.core.chat import ChatRequest, Choice
-from gateway.core.checks.languages import text_of
+from gateway.core.checks.conversation import texts_by_role
 from gateway.core.checks.pattern import compiled
 
 QUOTATION: Final = r'["\u201c\u201e\u00ab]([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})'
@@ -41,14 +39,7 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
 @lru_cache(maxsize=16)
 def _sources(messages: bytes) -> str:
     """What all but the model itself said."""
-    try:
-        decoded = msgspec.json.decode(messages)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    objects = (
-        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
-    )
-    return _bare("\n".join(text_of(each) for each in objects if each.get("role") != "assistant"))
+    return _bare("\n".join(text for role, text in texts_by_role(messages) if role != "assistant"))
 
 
 def _bare(text: str) -> str:

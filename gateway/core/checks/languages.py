@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import msgspec
-
 from gateway.core.chat import ChatRequest, Choice
+from gateway.core.checks.conversation import texts_by_role
 from gateway.core.scripts import letters_of
 
 STAGES: Final = (150, 400, 1_000)
@@ -142,29 +141,13 @@ def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]
 
 @lru_cache(maxsize=64)
 def _expected(messages: bytes) -> frozenset[str]:
-    try:
-        decoded = msgspec.json.decode(messages)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return frozenset()
-    objects = (
-        [each for each in decoded if isinstance(each, Mapping)] if isinstance(decoded, list) else []
-    )
-    texts = [text_of(each) for each in objects if each.get("role") == "user"]
-    ruled = [text_of(each) for each in objects if each.get("role") in ("system", "developer")]
+    conversation = texts_by_role(messages)
+    texts = [text for role, text in conversation if role == "user"]
+    ruled = [text for role, text in conversation if role in ("system", "developer")]
     if not texts or any(_ELSEWHERE.search(text[:20_000]) for text in (*ruled, texts[-1])):
         return frozenset()
     own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
-
-
-def text_of(message: Mapping[str, Any]) -> str:
-    """The text of a decoded message."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else ()
-    texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _why(wanted: frozenset[str]) -> str:
