@@ -25,8 +25,7 @@ async def reserve(
     """A call that may be made, once; or why not: a budget is spent, or the request may not cost so
     much more. Raises LedgerDown.
 
-    `request` is what is asked, with all that is `said` in the round. Calls that are made at once
-    take `turns`.
+    `request` has the round's `messages`, too. Calls that are made at once share a `lock`.
     """
     world, about, tab = life.world, life.about, life.tab
     nanos, most, purse = candidate.ceiling, candidate.tokens, life.purse

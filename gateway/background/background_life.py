@@ -46,7 +46,7 @@ class BackgroundLife(Life):
         part: Part,
         retries: RetryBudget,
     ) -> "BackgroundLife":
-        """Behind the life of `desk`. What fails draws on `retries`."""
+        """Behind `life`. What fails draws on `retries`."""
         asked, about = life.request, life.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)
         request = structs.replace(asked, stream=False, include_usage=False, extras=extras)
@@ -57,7 +57,7 @@ class BackgroundLife(Life):
         return cls(*given, ladder, world.clock(), Tab(request_count=0), kind=kind, part=part)
 
     async def run(self, describe: Callable[[Verdict], str]) -> tuple[Verdict | None, str]:
-        """Its verdict, if it came to one, and what `told` says came of it."""
+        """Its verdict, if it came to one, and the word in which `describe` puts what came of it."""
         verdict, outcome = None, "failed"
         self.world.observe(events.AuditBegan(self.about))
         try:

@@ -55,7 +55,7 @@ class LatencyTracker:
                 self._seen[name].busy = busy
 
     def call_started(self, deployment: str) -> None:
-        """A call is out, until `answered`."""
+        """A call is out, until `call_ended`."""
         self._seen[deployment].busy += 1
 
     def call_ended(self, deployment: str, seconds: float | None) -> None:

@@ -11,7 +11,7 @@ Trail = tuple[str, ...]
 
 
 def next_call(trail: Trail, cause: Cause) -> Trail:
-    """Another call is made. Who was short of money is told by `short`."""
+    """Another call is made. `no_budget` notes who was short of money."""
     after, why = cause.after, cause.why
     return trail if after is None or why == BUDGET else (*trail, f"{after.model.name} {why}")
 

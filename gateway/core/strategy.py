@@ -86,7 +86,7 @@ class Cause(Struct, frozen=True, gc=False):
 
 
 class Round(Struct, frozen=True, gc=False):
-    """Calls to make, after a wait. A lone call with no checks may flow, unless it is `held`."""
+    """Calls to make, after a wait. A lone call with no checks may flow, unless it is `buffered`."""
 
     calls: tuple[Candidate, ...]
     checks: Checklist

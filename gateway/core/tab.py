@@ -35,7 +35,7 @@ class Tab(Struct):
     spent: int = 0
     """On all attempts."""
     held: int = 0
-    """Set aside for those that are under way, where `most` bounds that."""
+    """Set aside for those that are under way, where `max_cost` bounds that."""
     request_count: int = 1
     """As how many requests the next call counts: as one, until the first of them is held."""
 

@@ -15,8 +15,8 @@ _DIGITS: Final = 15
 
 
 class HeadParser:
-    """`headers` are those of the head that was parsed last, `keeps` is whether the connection may
-    be kept after it, and `length` is the body's, of the head that came last.
+    """`headers` are those of the head that was parsed last, `keep_alive` is whether the connection
+    may be kept after it, and `length` is the body's, of the head that came last.
     """
 
     __slots__ = (

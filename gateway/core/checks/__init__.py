@@ -71,7 +71,7 @@ _Runs = tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
 
 
 class Checklist(Struct, frozen=True):
-    """What checks come to: of `all`, those `at_hand` ask nobody, the `others` somebody."""
+    """What checks come to: of `all`, the `local` ask nobody, the `external` somebody."""
 
     all: tuple[Check, ...]
     local: tuple[Check, ...]

@@ -84,7 +84,7 @@ class _Worst:
         self._known: dict[tuple[object, ...], tuple[int, object]] = {}
 
     def of(self, rungs: Sequence[Rung], chosen: Tactic, messages: _Messages) -> int:
-        """Of these rungs, carried out so, when so much is `said` already."""
+        """Of these rungs, carried out so, when these `messages` were added already."""
         if not rungs:
             return 0
         left = tuple((id(rung.checks), *map(id, rung.candidates)) for rung in rungs)

@@ -21,7 +21,7 @@ _json: Final = msgspec.json.Encoder().encode
 
 
 class Content(Struct):
-    """What was said in a life: `heard` has each call's answer, by its hold."""
+    """What was said in a life: `answers` has each call's answer, by its hold."""
 
     request: ChatRequest | None
     answers: Mapping[str, Completion]
