@@ -50,15 +50,15 @@ async def run_external(
         await wait_all(tasks)
         raise
     pairs = zip(checks, verdicts, strict=True)
-    heard = [(check, said) for check, said in pairs if not isinstance(said, _Skipped)]
-    findings = tuple(said for _, said in heard if isinstance(said, Finding))
-    if heard:
+    concluded = [(check, verdict) for check, verdict in pairs if not isinstance(verdict, _Skipped)]
+    findings = tuple(verdict for _, verdict in concluded if isinstance(verdict, Finding))
+    if concluded:
         candidate = answer.candidate
-        names = tuple(check.name for check, _ in heard)
+        names = tuple(check.name for check, _ in concluded)
         failed = tuple(finding.check for finding in findings)
         model, tier = candidate.model.name, candidate.tier
         life.world.observe(Judged(life.about, model, tier, names, failed))
-    return structs.replace(answer, findings=findings, skipped=not heard)
+    return structs.replace(answer, findings=findings, skipped=not concluded)
 
 
 class _Skipped:

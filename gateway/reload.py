@@ -233,6 +233,6 @@ class Reload:
         shown = [*map(str, found[:_SHOWN])]
         if len(found) > _SHOWN:
             shown.append(f"and {len(found) - _SHOWN} more")
-        told = ", ".join(shown) or "nothing changed"
-        _log.warning("the configuration was reloaded (%s): %s, %s", why, loaded.hash, told)
+        summary = ", ".join(shown) or "nothing changed"
+        _log.warning("the configuration was reloaded (%s): %s, %s", why, loaded.hash, summary)
         return Reloaded(loaded.hash, at, found)

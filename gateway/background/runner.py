@@ -57,19 +57,19 @@ class AuditRunner:
             return ladder, plan, None
         settings = policy.guard
         guard = self.guards.state(name, settings)
-        told = {
+        report = {
             "bucket": name.rpartition(":")[2],
             "state": guard.state(settings),
             "threshold": settings.threshold,
             "agreement": {"rate": guard.rate, "lower_bound": guard.bound, "compared": guard.seen},
         }
         if guard.allows(settings):
-            return ladder, plan, told
+            return ladder, plan, report
         chosen = ladder.strategy
         if plan.start is not None:
             chosen = after(chosen, plan.start.below)
         plan, chosen = smart_instead(plan, chosen)
-        return structs.replace(ladder, strategy=chosen), plan, told
+        return structs.replace(ladder, strategy=chosen), plan, report
 
     def has_room(self, route: str, kind: events.AuditKind) -> bool:
         """Whether one more may begin. A refusal is counted."""

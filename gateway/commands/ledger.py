@@ -49,11 +49,11 @@ def _load(config: Sequence[Path], env: Mapping[str, str], now: datetime) -> Snap
 
 
 def _check_homes(unknown: Sequence[str]) -> None:
-    for home in unknown:
+    if unknown:
         raise WrongOption(
             "--home",
             "must be an organisation, or a tenant without one, that the configuration, the ledger "
-            f"or a record knows, not {quoted_or_nothing(home)}",
+            f"or a record knows, not {quoted_or_nothing(unknown[0])}",
         )
 
 

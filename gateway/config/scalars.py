@@ -139,10 +139,10 @@ def web_url(value: object, example: str, no_user: str) -> str:
         raise invalid_hidden(message)
     try:
         url = urlsplit(value)
-        port = url.port
+        host, port = (url.hostname or "").encode("idna"), url.port  # as it is looked up
     except ValueError:
         raise invalid_hidden(message) from None
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or "\\" in value:
+    if url.scheme not in ("http", "https") or not host or port == 0 or "\\" in value:
         raise invalid_hidden(message)
     if "@" in url.netloc:
         raise invalid_hidden(no_user)

@@ -126,6 +126,6 @@ def ceiling(
     total = prompt * dearest + output * price.output
     if not price.text_alone:
         other = price.audio or Audio(price.input, price.output, price.cached_input)
-        told = max(price.output, other.output, price.image_output or 0)
-        total += audio * max(other.input - price.input, 0) + output * (told - price.output)
+        answer = max(price.output, other.output, price.image_output or 0)
+        total += audio * max(other.input - price.input, 0) + output * (answer - price.output)
     return Nanos(-(-total // _MILLION))

@@ -14,13 +14,13 @@ _known: dict[tuple[str, ...], str] = {}
 
 def extension(tab: Tab, spent: str) -> bytes:
     """JSON: what all attempts cost together, as `usd` says it, and each of them in order."""
-    told = comma = ""
+    attempts = comma = ""
     for each in tab.attempts:
         names = each.model, each.provider, each.tier, each.purpose, each.outcome
         cost = spent if each.cost == tab.spent else usd(each.cost)
-        told += f"{comma}{_known.get(names) or _prefix(names)}{cost}}}"
+        attempts += f"{comma}{_known.get(names) or _prefix(names)}{cost}}}"
         comma = ","
-    return f'{{"cost_usd":{spent},"attempts":[{told}]}}'.encode()
+    return f'{{"cost_usd":{spent},"attempts":[{attempts}]}}'.encode()
 
 
 def _prefix(names: tuple[str, ...]) -> str:

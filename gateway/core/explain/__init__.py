@@ -63,10 +63,10 @@ def explain(
     def judging(check: Check, request: ChatRequest, answer: Completion) -> Sequence[Candidate]:
         return able(question(check, request, answer))
 
-    asked = {"prompt": features.prompt, **structs.asdict(features)}
-    asked["needs"] = sorted(features.needs)
-    asked["max_cost"] = None if features.max_cost is None else dollars(features.max_cost)
-    asked["checks"] = None if features.checks is None else [c.name for c in features.checks]
+    shown = {"prompt": features.prompt, **structs.asdict(features)}
+    shown["needs"] = sorted(features.needs)
+    shown["max_cost"] = None if features.max_cost is None else dollars(features.max_cost)
+    shown["checks"] = None if features.checks is None else [c.name for c in features.checks]
     chosen = _tactic(request, ladder)
     if plan.start is not None:
         chosen = after(chosen, plan.start.below)
@@ -76,7 +76,7 @@ def explain(
         "rule": rule or None,
         "strategy": _describe_strategy(chosen),
         "learned": _learned(plan.start),
-        "features": {**asked, "prompt_counted": tokens.count_prompt(request)},
+        "features": {**shown, "prompt_counted": tokens.count_prompt(request)},
         "rungs": [
             {
                 "tier": rung.tier,

@@ -217,8 +217,8 @@ def _written(second: int) -> bytes:
 
 
 def _details(usage: Usage) -> bytes:
-    told = (usage.cached, usage.cache_write, usage.reasoning)
-    return b'"cached":%d,"cache_write":%d,"reasoning":%d}' % told
+    parts = (usage.cached, usage.cache_write, usage.reasoning)
+    return b'"cached":%d,"cache_write":%d,"reasoning":%d}' % parts
 
 
 def _written_checks(judged: tuple[tuple[str, ...], tuple[str, ...]]) -> bytes:
