@@ -261,6 +261,10 @@ DETAILS: dict[str, tuple[JSON, Usage]] = {
         {"completion_tokens_details": {"audio_tokens": 99}},
         Usage(10, 4, audio_completion=4),
     ),
+    "images beyond the answer": (
+        {"completion_tokens_details": {"image_tokens": 99}},
+        Usage(10, 4, image_completion=4),
+    ),
     "negative sound": ({"prompt_tokens_details": {"audio_tokens": -1}}, Usage(10, 4)),
     "absurd sound": ({"completion_tokens_details": {"audio_tokens": 10**30}}, Usage(10, 4)),
 }
@@ -278,9 +282,13 @@ def test_what_of_it_is_sound(strictly: bool) -> None:
     told = {
         **USAGE,
         "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 6},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 3},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 3,
+            "image_tokens": 1,
+        },
     }
     fields: JSON = {} if strictly else {"created": "yesterday"}
-    usage = Usage(10, 4, 2, audio_prompt=6, audio_completion=3)
+    usage = Usage(10, 4, 2, audio_prompt=6, audio_completion=3, image_completion=1)
     assert whole(json.dumps({**ANSWER, **fields, "usage": told}).encode()).usage == usage
     assert fold(stream(FIRST + HI + END + event(usage=told, **fields) + DONE))[1] == usage

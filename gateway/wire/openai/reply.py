@@ -6,13 +6,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from gateway.core.chat import Choice, Completion, ToolCall, Usage
+from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
 from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.choices import NAMELESS
 from gateway.wire.openai.faults import fault, fault_in_body
+from gateway.wire.openai.usage import matches, strict_usage, usage_if_exact, usage_of
 
 _NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _TEXT_ONLY: Final = (None, None, UNSET, UNSET, UNSET, UNSET, UNSET, None, None, None)
@@ -36,11 +37,11 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
 
 def _relay(answer: strict.Answer, raw: Raw) -> Completion:
     reported = answer.usage
-    usage = None if reported is None else _usage_if_exact(reported)
+    usage = None if reported is None else usage_if_exact(reported)
     counts = usage is not None
     if reported is not None and usage is None:
         usage = strict_usage(reported)
-        counts = _matches(reported, usage)
+        counts = matches(reported, usage)
     choices: tuple[Choice, ...] = ()
     mend = False
     for choice in answer.choices:
@@ -66,62 +67,6 @@ def _relay(answer: strict.Answer, raw: Raw) -> Completion:
         return Completion(choices, answer.id, answer.created, usage, raw)
     mends = ("usage",) * (not counts) + ("choices",) * mend
     return Completion(choices, answer.id, answer.created, usage, raw, mends=mends)
-
-
-def _usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
-    """Fast path: the counts if they are usable as they are and have no audio, else None."""
-    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
-    prompt, completion = reported.prompt_tokens, reported.completion_tokens
-    cached, written, reasoning = (
-        in_details.cached_tokens,
-        in_details.cache_write_tokens,
-        out_details.reasoning_tokens,
-    )
-    if (
-        reported.total_tokens != prompt + completion
-        or cached + written > prompt
-        or reasoning > completion
-        or in_details.audio_tokens
-        or out_details.audio_tokens
-        or reported.gateway is not UNSET
-    ):
-        return None
-    return Usage(prompt, completion, cached, written, reasoning)
-
-
-def _matches(reported: strict.TokenUsage, usage: Usage) -> bool:
-    """Whether the provider's counts equal ours, each detail is at most its total, and the field
-    `gateway` is free for our own data.
-    """
-    if reported.gateway is not UNSET:
-        return False
-    if reported.completion_tokens != usage.completion:
-        return False
-    if reported.total_tokens != usage.prompt + usage.completion:
-        return False
-    details = reported.prompt_tokens_details
-    if details.cached_tokens + details.cache_write_tokens > usage.prompt:
-        return False
-    return reported.completion_tokens_details.reasoning_tokens <= usage.completion
-
-
-def strict_usage(reported: strict.TokenUsage) -> Usage:
-    """A strictly valid usage as a Usage; see tolerant.parse_usage."""
-    exact = _usage_if_exact(reported)
-    if exact is not None:
-        return exact
-    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
-    usage = tolerant.make_usage(
-        reported.prompt_tokens,
-        reported.completion_tokens,
-        reported.total_tokens,
-        in_details.cached_tokens,
-        in_details.cache_write_tokens,
-        out_details.reasoning_tokens,
-    )
-    if in_details.audio_tokens or out_details.audio_tokens:
-        return tolerant.with_audio(usage, in_details.audio_tokens, out_details.audio_tokens)
-    return usage
 
 
 def _choice(choice: strict.AnswerChoice) -> Choice:
@@ -169,7 +114,7 @@ def _parse_tolerantly(body: bytes) -> Completion:
             raise error
         return _loose(answer)
     except UpstreamError as error:
-        raise with_usage(error, tolerant.usage_of(answer)) from None
+        raise with_usage(error, usage_of(answer)) from None
     except (ValueError, RecursionError) as error:
         raise Broken("the provider's answer cannot be read") from error
 
@@ -187,7 +132,7 @@ def _loose(answer: Any) -> Completion:
         tuple(_loose_choice(at, choice, name) for at, choice in zip(places, entries, strict=True)),
         name,
         tolerant.seconds(answer.get("created")),
-        tolerant.usage_of(answer),
+        usage_of(answer),
         extra=tolerant.answer_extra(answer),
     )
 

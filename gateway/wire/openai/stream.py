@@ -18,7 +18,7 @@ from gateway.wire.openai import signatures, strict, tolerant
 from gateway.wire.openai.alike import TextTemplate, plain_size
 from gateway.wire.openai.choices import ChoiceState, extra_of
 from gateway.wire.openai.faults import fault_in_body
-from gateway.wire.openai.reply import strict_usage
+from gateway.wire.openai.usage import strict_usage, usage_of
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 
@@ -129,7 +129,7 @@ class _Decoder:
             decoded = msgspec.json.decode(data)
             return self._loose(decoded, failed=name == "error")
         except UpstreamError as error:
-            raise with_usage(error, tolerant.usage_of(decoded)) from None
+            raise with_usage(error, usage_of(decoded)) from None
         except (ValueError, RecursionError) as error:
             raise Broken(_UNREADABLE) from error
 
@@ -245,7 +245,7 @@ class _Decoder:
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
                     choices.append(delta)
-        usage, extra = tolerant.usage_of(chunk), tolerant.answer_extra(chunk)
+        usage, extra = usage_of(chunk), tolerant.answer_extra(chunk)
         if not choices and usage is None:
             self._pending_extra |= extra
             return None

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw
 
-from gateway.core.chat import Usage
 from gateway.core.errors import Broken, Overloaded
-from gateway.wire.counts import are_plausible
 from gateway.wire.openai import strict
 
 _FINISHES: Final[Mapping[str, str]] = {
@@ -51,89 +49,16 @@ _PIECES: Final[Mapping[str, Any]] = {
 }
 
 
-def tokens(value: Any) -> int | None:
-    """A plausible count of tokens, or None."""
-    value = _whole(value)
-    return value if are_plausible(value) else None
-
-
-def _whole(value: Any) -> Any:
+def whole_number(value: Any) -> Any:
     """10 for 10.0, which some hosts send."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def parse_usage(value: Any) -> Usage | None:
-    """Parses a usage object. Implausible counts are treated as absent.
-
-    Tokens in the total beyond prompt and completion are reasoning that the completion does not
-    include (xAI in all recordings, Gemini's OpenAI-compatible endpoint), and are billed.
-    """
-    if not isinstance(value, Mapping):
-        return None
-    prompt = tokens(value.get("prompt_tokens"))
-    completion = tokens(value.get("completion_tokens"))
-    if prompt is None or completion is None:
-        return None
-    total = tokens(value.get("total_tokens")) or 0
-    in_details = _details(value.get("prompt_tokens_details"))
-    cached = tokens(in_details.get("cached_tokens"))
-    if cached is None:
-        cached = tokens(value.get("cached_tokens"))  # Kimi's
-    out_details = _details(value.get("completion_tokens_details"))
-    result = make_usage(
-        prompt,
-        completion,
-        total,
-        cached or 0,
-        tokens(in_details.get("cache_write_tokens")) or 0,
-        tokens(out_details.get("reasoning_tokens")) or 0,
-    )
-    audio_in, audio_out = (
-        tokens(in_details.get("audio_tokens")) or 0,
-        tokens(out_details.get("audio_tokens")) or 0,
-    )
-    return with_audio(result, audio_in, audio_out) if audio_in or audio_out else result
-
-
-def usage_of(answer: Any) -> Usage | None:
-    """The usage of an answer or a chunk. Kimi's streams have it in the last choice."""
-    if not isinstance(answer, Mapping):
-        return None
-    choices = answer.get("choices")
-    places = [answer, *(choices if isinstance(choices, list) else ())]
-    found = (parse_usage(each.get("usage")) for each in places if isinstance(each, Mapping))
-    return next((each for each in found if each is not None), None)
-
-
-def with_audio(usage: Usage, audio_in: int, audio_out: int) -> Usage:
-    """The usage with its audio tokens, of the prompt and of the completion."""
-    audio_in, audio_out = min(audio_in, usage.prompt), min(audio_out, usage.completion)
-    return structs.replace(usage, audio_prompt=audio_in, audio_completion=audio_out)
-
-
-def make_usage(
-    prompt: int, completion: int, total: int, cached: int, cache_write: int, reasoning: int
-) -> Usage:
-    """A usage from token counts, with each detail limited to its total."""
-    uncounted = total - prompt - completion
-    if uncounted > 0:
-        completion += uncounted
-        reasoning = max(reasoning, uncounted)
-    if cached + cache_write > prompt:
-        cached = min(cached, prompt)
-        cache_write = min(cache_write, prompt - cached)
-    return Usage(prompt, completion, cached, cache_write, min(reasoning, completion))
-
-
-def _details(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def index(value: Any, otherwise: int) -> int:
     """The index of a choice or a call; `otherwise` if it is not a number. Raises Broken if it is
     out of range: a client may allocate a list that long.
     """
-    value = _whole(value)
+    value = whole_number(value)
     if type(value) is not int:
         return otherwise
     if not 0 <= value <= strict.MAX_INDEX:
@@ -143,7 +68,7 @@ def index(value: Any, otherwise: int) -> int:
 
 def seconds(value: Any) -> int:
     """`created`: Unix seconds, 0 for anything else."""
-    value = _whole(value)
+    value = whole_number(value)
     return value if type(value) is int and 0 <= value <= strict.MAX_SECONDS else 0
 
 

@@ -1,0 +1,148 @@
+"""What a provider says it counted: strictly valid, or as far as it makes sense."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from gateway.core.chat import Usage
+from gateway.wire.counts import are_plausible
+from gateway.wire.openai import strict
+from gateway.wire.openai.tolerant import whole_number
+
+
+def usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
+    """Fast path: the counts if they are usable as they are and are all of text, else None."""
+    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
+    prompt, completion = reported.prompt_tokens, reported.completion_tokens
+    cached, written, reasoning = (
+        in_details.cached_tokens,
+        in_details.cache_write_tokens,
+        out_details.reasoning_tokens,
+    )
+    if (
+        reported.total_tokens != prompt + completion
+        or cached + written > prompt
+        or reasoning > completion
+        or in_details.audio_tokens
+        or out_details.audio_tokens
+        or out_details.image_tokens
+        or reported.gateway is not UNSET
+    ):
+        return None
+    return Usage(prompt, completion, cached, written, reasoning)
+
+
+def matches(reported: strict.TokenUsage, usage: Usage) -> bool:
+    """Whether the provider's counts equal ours, each detail is at most its total, and the field
+    `gateway` is free for our own data.
+    """
+    if reported.gateway is not UNSET:
+        return False
+    if reported.completion_tokens != usage.completion:
+        return False
+    if reported.total_tokens != usage.prompt + usage.completion:
+        return False
+    details = reported.prompt_tokens_details
+    if details.cached_tokens + details.cache_write_tokens > usage.prompt:
+        return False
+    return reported.completion_tokens_details.reasoning_tokens <= usage.completion
+
+
+def strict_usage(reported: strict.TokenUsage) -> Usage:
+    """A strictly valid usage as a Usage; see parse_usage."""
+    exact = usage_if_exact(reported)
+    if exact is not None:
+        return exact
+    in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
+    usage = _make_usage(
+        reported.prompt_tokens,
+        reported.completion_tokens,
+        reported.total_tokens,
+        in_details.cached_tokens,
+        in_details.cache_write_tokens,
+        out_details.reasoning_tokens,
+    )
+    return _with_media(
+        usage, in_details.audio_tokens, out_details.audio_tokens, out_details.image_tokens
+    )
+
+
+def usage_of(answer: Any) -> Usage | None:
+    """The usage of an answer or a chunk. Kimi's streams have it in the last choice."""
+    if not isinstance(answer, Mapping):
+        return None
+    choices = answer.get("choices")
+    places = [answer, *(choices if isinstance(choices, list) else ())]
+    found = (parse_usage(each.get("usage")) for each in places if isinstance(each, Mapping))
+    return next((each for each in found if each is not None), None)
+
+
+def parse_usage(value: Any) -> Usage | None:
+    """Parses a usage object. Implausible counts are treated as absent.
+
+    Tokens in the total beyond prompt and completion are reasoning that the completion does not
+    include (xAI in all recordings, Gemini's OpenAI-compatible endpoint), and are billed.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    prompt = _tokens(value.get("prompt_tokens"))
+    completion = _tokens(value.get("completion_tokens"))
+    if prompt is None or completion is None:
+        return None
+    total = _tokens(value.get("total_tokens")) or 0
+    in_details = _details(value.get("prompt_tokens_details"))
+    cached = _tokens(in_details.get("cached_tokens"))
+    if cached is None:
+        cached = _tokens(value.get("cached_tokens"))  # Kimi's
+    out_details = _details(value.get("completion_tokens_details"))
+    result = _make_usage(
+        prompt,
+        completion,
+        total,
+        cached or 0,
+        _tokens(in_details.get("cache_write_tokens")) or 0,
+        _tokens(out_details.get("reasoning_tokens")) or 0,
+    )
+    return _with_media(
+        result,
+        _tokens(in_details.get("audio_tokens")) or 0,
+        _tokens(out_details.get("audio_tokens")) or 0,
+        _tokens(out_details.get("image_tokens")) or 0,
+    )
+
+
+def _with_media(usage: Usage, audio_in: int, audio_out: int, images: int) -> Usage:
+    """The usage with its tokens of audio, of the prompt and of the completion, and of images."""
+    if not (audio_in or audio_out or images):  # nearly always
+        return usage
+    return structs.replace(
+        usage,
+        audio_prompt=min(audio_in, usage.prompt),
+        audio_completion=min(audio_out, usage.completion),
+        image_completion=min(images, usage.completion),
+    )
+
+
+def _make_usage(
+    prompt: int, completion: int, total: int, cached: int, cache_write: int, reasoning: int
+) -> Usage:
+    """A usage from token counts, with each detail limited to its total."""
+    uncounted = total - prompt - completion
+    if uncounted > 0:
+        completion += uncounted
+        reasoning = max(reasoning, uncounted)
+    if cached + cache_write > prompt:
+        cached = min(cached, prompt)
+        cache_write = min(cache_write, prompt - cached)
+    return Usage(prompt, completion, cached, cache_write, min(reasoning, completion))
+
+
+def _details(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _tokens(value: Any) -> int | None:
+    """A plausible count of tokens, or None."""
+    value = whole_number(value)
+    return value if are_plausible(value) else None
