@@ -24,6 +24,7 @@ _ON_BOTH: Final = frozenset({
     "drivers/test_redis_stalls.py",
     "drivers/test_tls_sessions.py",
     "service/test_hang_ups.py",
+    "web/test_backlog.py",
     "web/test_hot.py",
     "web/test_hot_turn.py",
     "web/test_stream.py",

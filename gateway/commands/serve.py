@@ -32,6 +32,7 @@ from gateway.core.snapshot import Snapshot
 from gateway.reload import Reload, Source
 from gateway.web.hot import hot
 from gateway.web.plain import plain
+from gateway.web.timeouts import ClientTimeouts
 
 _BACKLOG: Final = 2048
 _COARSE_NS: Final = 1_000_000_000
@@ -138,11 +139,12 @@ async def run_gateway(
             def keep_alive_s() -> float:
                 return reload.snapshot.server.keep_alive_s
 
-            servers = [_server(gateway.front, hot(door, keep_alive_s))]
+            timeouts = ClientTimeouts(keep_alive_s)
+            servers = [_server(gateway.front, hot(door, timeouts))]
             sockets = [bound]
             announcements = [f"Tollgate answers at {_address(bound)}/v1"]
             if admin_socket is not None:
-                servers.append(_server(gateway.admin(), plain(door, keep_alive_s)))
+                servers.append(_server(gateway.admin(), plain(door, timeouts)))
                 sockets.append(admin_socket)
                 announcements.append(f"The admin API answers at {_address(admin_socket)}/admin/v1")
             tune_gc()
@@ -184,7 +186,7 @@ async def reloading(reload: Reload, *, watch: bool) -> AsyncIterator[None]:
 
 
 def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:
-    """Without uvicorn's own shutdown timeout, see stopping.py; and with the process's own log."""
+    """Without uvicorn's own shutdown timeout, see shutdown.py; and with the process's own log."""
     config = uvicorn.Config(
         app,
         http=protocol,

@@ -1,6 +1,7 @@
 """Shutdown: after the first signal requests are finished, after the second it ends now.
 
-SIGTERM         not ready, but new requests are served, for `drain_delay_s`
+SIGTERM         not ready, but new requests are served, for `drain_delay_s`; each answer says that
+                its connection ends
 SIGINT          the same without that delay: somebody waits at the terminal
                 then no more connections; requests in flight have `drain_timeout_s`
 again, or late  streams get an error event, other requests a 503; all is settled
@@ -21,6 +22,8 @@ import uvicorn
 from gateway.commands.signals import STOP_NOW
 from gateway.core.snapshot import Server
 from gateway.web.door import Door
+from gateway.web.hot import HotProtocol
+from gateway.web.plain import PlainProtocol
 
 LAST_S: Final = 5.0
 """For settling requests that were broken off."""
@@ -53,6 +56,12 @@ class Listener(uvicorn.Server):
             server.close()
         await asyncio.sleep(0)
         await super().shutdown(sockets)
+
+    def retire(self) -> None:
+        """Each connection closes behind its next answer, which says so."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, HotProtocol | PlainProtocol):
+                connection.retire()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -150,6 +159,8 @@ async def drain(
     servers, the first of which has the door.
     """
     door.draining = True
+    for server in servers:
+        server.retire()
     if stop.delays and settings.drain_delay_s:
         await stop.wait(settings.drain_delay_s)
     for server in servers:

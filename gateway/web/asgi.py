@@ -8,8 +8,9 @@ from gateway.core.errors import TooLarge
 from gateway.handle import Life
 from gateway.outbox import outbox
 from gateway.web.client import Lines, pairs_of
-from gateway.web.idle import BODY_S, PORTION, body_timed_out
+from gateway.web.idle import PORTION
 from gateway.web.session import Session
+from gateway.web.timeouts import BODY_S, body_timed_out
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -74,7 +74,7 @@ class Door:
         self.now = now
         self.in_flight = InFlight(now.limits)
         self.draining = False
-        """/readyz says no; requests are still served."""
+        """/readyz says no; requests are still served, each as the last of its connection."""
         self.aborting = False
         self.read = read_headers
         """Reads each request's headers; tracing wraps it."""
@@ -198,7 +198,7 @@ def _begin(now: Generation, request_id: str, session: Session, body: bytes, clie
 
 
 def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, RequestTemplate]:
-    """Read what is no habit, and may become one."""
+    """Read a body that no template fits, and make one of it where that is worth it."""
     depth, caller = now.limits.json_depth, session.caller
     request, known = read_shaped(body, session.headers.extras, depth, now.shapes)
     route, ladder = find_ladder(now.world, request.model).of_tenant(caller.tenant.name)
@@ -217,8 +217,8 @@ def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, 
     purse = caller.purse(request.user, tags)
     if known is None:
         return request, RequestTemplate(forgotten, request.extras, about, purse, ladder)
-    session.template = habit = RequestTemplate(ref(known), request.extras, about, purse, ladder)
-    return request, habit
+    session.template = RequestTemplate(ref(known), request.extras, about, purse, ladder)
+    return request, session.template
 
 
 def _to_gateway_error(error: Exception, request_id: str) -> GatewayError:

@@ -9,7 +9,6 @@ One request is answered at a time. Bytes of the next one wait, and the client is
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -20,14 +19,16 @@ from uvicorn.server import ServerState
 from gateway.core.errors import RequestTimeout
 from gateway.handle import Life
 from gateway.web.asgi import too_large
+from gateway.web.backlog import Backlog
 from gateway.web.client import Pairs
 from gateway.web.door import PATH, Door
 from gateway.web.hot_body import IncomingBody
 from gateway.web.hot_head import HeadParser
 from gateway.web.hot_reply import NULL_TRANSPORT, Openings, ResponseWriter
-from gateway.web.idle import BODY_S, BUSY, Idle, body_timed_out, default_keep_alive_s
+from gateway.web.idle import BUSY
 from gateway.web.plain import PlainProtocol
 from gateway.web.session import Session
+from gateway.web.timeouts import ClientTimeouts
 
 _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
@@ -48,15 +49,16 @@ class HotProtocol(ResponseWriter):
     def __init__(
         self,
         door: Door,
-        idle: Idle,
-        bodies: Idle,
+        timeouts: ClientTimeouts,
         openings: Openings,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(openings, server_state, _loop or asyncio.get_running_loop())
+        loop = _loop or asyncio.get_running_loop()
+        super().__init__(openings, Backlog(timeouts.unread), server_state, loop)
+        self._keep = not door.draining
         self.headers: Pairs = []
         self.session: Session | None = None
         self.whole: bytes | None = None
@@ -65,8 +67,7 @@ class HotProtocol(ResponseWriter):
         self.since = BUSY
         """While a request is being answered, too."""
         self._door = door
-        self._idle = idle
-        self._bodies = bodies
+        self._timeouts = timeouts
         self._uvicorn = (config, server_state, app_state)
         self._heads = HeadParser()
         self._buffer = b""
@@ -88,7 +89,7 @@ class HotProtocol(ResponseWriter):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._state.connections.add(cast("HttpToolsProtocol", self))
-        self._idle.enter(self)
+        self._timeouts.idle.enter(self)
 
     def data_received(self, data: bytes) -> None:
         incoming = self._incoming
@@ -119,14 +120,18 @@ class HotProtocol(ResponseWriter):
         self.is_gone = True
         self._door.client_gone(self)
 
-    # What uvicorn tells
+    # What uvicorn and a shutdown tell
 
     def shutdown(self) -> None:
         """Close, when the answer that is being given has ended."""
         if self.since is BUSY:
             self._keep = False
         elif not self._transport.is_closing():
-            self._outbox.close(self._transport)
+            self._close()
+
+    def retire(self) -> None:
+        """Close behind the next answer, which says so, or the one that is being given."""
+        self._keep = False
 
     # What the door does
 
@@ -207,7 +212,7 @@ class HotProtocol(ResponseWriter):
         """No request is served here any more."""
         self._state.tasks.discard(task)
         if self._open:
-            self._outbox.close(self._transport)
+            self._close()
 
     def _more(self, incoming: IncomingBody, data: bytes) -> bytes:
         """Some of the body, and what came behind it."""
@@ -226,23 +231,25 @@ class HotProtocol(ResponseWriter):
         if self._transport.is_closing():
             raise ConnectionAbortedError
         self._set_reading(on=True)
-        self._bodies.enter(incoming)
+        self._timeouts.bodies.enter(incoming)
         try:
             return await incoming.whole()
         except RequestTimeout:
             self._keep = False
             raise
         finally:
-            self._bodies.leave(incoming)
+            self._timeouts.bodies.leave(incoming)
 
     def _done(self) -> None:
         """The answer is out. Before anything is awaited: the next request may be here already."""
         self.whole = None
         incoming = self._incoming
         if incoming is not None:
-            self._discard_rest(incoming)
+            incoming.discard()  # nobody reads any more of it
+            if not incoming.left:
+                self._incoming = None
         if not self._keep:
-            self._outbox.close(self._transport)
+            self._close()
             return
         self.since = self._loop.time()
         if self._buffer or not self._reading:
@@ -252,23 +259,23 @@ class HotProtocol(ResponseWriter):
             if data:
                 self._next(data)
 
-    def _discard_rest(self, incoming: IncomingBody) -> None:
-        """What is still to come of a body that nobody reads any more."""
-        incoming.discard()
-        if not incoming.left:
-            self._incoming = None
-
     def _set_reading(self, *, on: bool) -> None:
         if on != self._reading:
             self._reading = on
             (self._transport.resume_reading if on else self._transport.pause_reading)()
+
+    def _close(self) -> None:
+        """With all that was sent, unless nobody reads it."""
+        self._outbox.close(self._transport)
+        self._backlog.watch(self._transport)
 
     def _leave(self) -> None:
         """The connection is nothing to us any more."""
         self._open = False
         self.session = None  # now, not when the collector finds the cycle
         self._state.connections.discard(cast("HttpToolsProtocol", self))
-        self._idle.leave(self)
+        self._timeouts.idle.leave(self)
+        self._backlog.forget()
         waiter = self._next_request
         if waiter is not None and not waiter.done():
             waiter.set_result(None)  # to cancel it would leave a reference cycle
@@ -278,7 +285,7 @@ class HotProtocol(ResponseWriter):
         self._leave()
         self._set_reading(on=True)
         self._outbox.flush()
-        theirs = PlainProtocol(self._door, self._idle, *self._uvicorn, self._loop)
+        theirs = PlainProtocol(self._door, self._timeouts, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         if self._drained is not None:
@@ -286,13 +293,7 @@ class HotProtocol(ResponseWriter):
         theirs.data_received(data)
 
 
-def hot(
-    door: Door, keep_alive_s: Callable[[], float] = default_keep_alive_s, body_s: float = BODY_S
-) -> type[asyncio.Protocol]:
-    """What uvicorn.Config takes as `http`. After so long an idle connection is closed, and a body
-    that stops half-way is refused.
-    """
-    idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
-    bodies = Idle(lambda: body_s, lambda incoming: incoming.fail(body_timed_out(body_s)))
-    made = partial(HotProtocol, door, idle, bodies, Openings())
+def hot(door: Door, timeouts: ClientTimeouts | None = None) -> type[asyncio.Protocol]:
+    """What uvicorn.Config takes as `http`."""
+    made = partial(HotProtocol, door, timeouts or ClientTimeouts(), Openings())
     return cast("type[asyncio.Protocol]", made)

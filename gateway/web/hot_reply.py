@@ -8,6 +8,7 @@ from typing import Final
 from uvicorn.server import ServerState
 
 from gateway.outbox import outbox
+from gateway.web.backlog import Backlog
 from gateway.web.client import Lines, Pairs, lines_of
 
 _STATUS: Final = {
@@ -49,6 +50,9 @@ class NullTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -63,9 +67,14 @@ class ResponseWriter(ABC, asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(
-        self, openings: Openings, state: ServerState, loop: asyncio.AbstractEventLoop
+        self,
+        openings: Openings,
+        backlog: Backlog,
+        state: ServerState,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._openings = openings
+        self._backlog = backlog
         self._state = state
         self._loop = loop
         self._outbox = outbox(loop)
@@ -81,9 +90,11 @@ class ResponseWriter(ABC, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
+        self._backlog.watch(self._transport)
 
     def resume_writing(self) -> None:
         drained, self._drained = self._drained, None
+        self._backlog.resume()
         if drained is not None and not drained.done():
             drained.set_result(None)
 

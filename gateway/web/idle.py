@@ -1,29 +1,14 @@
-"""Connections that wait for a request, or for the rest of one, and for how long they may."""
+"""Connections that wait for a request, for the rest of one, or to be read from."""
 
 import asyncio
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final, Protocol
 
-from gateway.core.errors import RequestTimeout
-from gateway.core.snapshot import Server
-
-BODY_S: Final = 30.0
-"""How long a body's next portion may take, or what is left of it."""
 PORTION: Final = 64 * 1024
 BUSY: Final = inf
 """`since` of who does not wait."""
 _LOOK_S: Final = 1.0
-
-
-def body_timed_out(most_s: float) -> RequestTimeout:
-    more = f"64 KiB more of it, or its end, must come in {most_s:g} seconds"
-    return RequestTimeout(f"The body stopped half-way: {more}.")
-
-
-def default_keep_alive_s() -> float:
-    """How long a connection may wait for a request where no configuration says it."""
-    return Server().keep_alive_s
 
 
 class Waiting(Protocol):
@@ -63,5 +48,5 @@ class Idle:
         for each in [each for each in self._waiting if each.since <= long_ago]:
             self._waiting.discard(each)
             self._end(each)
-        if self._waiting:
+        if self._waiting and self._timer is None:  # one that was ended may have entered again
             self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -1,7 +1,6 @@
 """uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -14,11 +13,12 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, InvalidRequest
 from gateway.web.asgi import Message, Receive, Scope, Send
+from gateway.web.backlog import Backlog
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
-from gateway.web.idle import Idle, default_keep_alive_s
 from gateway.web.render import error_body
+from gateway.web.timeouts import ClientTimeouts
 
 _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
@@ -68,10 +68,11 @@ class PlainProtocol(HttpToolsProtocol):
     _served: RequestResponseCycle | None = None
     """What is being answered; `cycle` is what came last, and may have to wait for its turn."""
 
-    def __init__(self, door: Door, idle: Idle, *its: Any, **more: Any) -> None:
+    def __init__(self, door: Door, timeouts: ClientTimeouts, *its: Any, **more: Any) -> None:
         super().__init__(*its, **more)
         self.door = door
-        self.idle = idle
+        self.idle = timeouts.idle
+        self.backlog = Backlog(timeouts.unread)
         self.parser = _Staying(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,11 +125,33 @@ class PlainProtocol(HttpToolsProtocol):
         """Uvicorn calls this, and begins with what waits behind it."""
         super().on_response_complete()
         self._unset_keepalive_if_required()  # `idle` says how long, and a timer would keep us
-        if self.cycle.response_complete and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self.backlog.watch(self.transport)
+        elif self.cycle.response_complete:
             self.idle.enter(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.backlog.watch(self.transport)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.backlog.resume()
+
+    def shutdown(self) -> None:
+        """Uvicorn calls this, and `idle`."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.backlog.watch(self.transport)
+
+    def retire(self) -> None:
+        """Close behind the next answer, which says so, or the one that is being given."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.idle.leave(self)
+        self.backlog.forget()
         if self._served is not None:
             self._served.disconnected = True
             self._served.message_event.set()
@@ -136,6 +159,7 @@ class PlainProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
+        cycle.keep_alive = cycle.keep_alive and not self.door.draining
         if cycle.scope["http_version"] < "1.1":
             app = partial(_unchunked, app, cycle)
         super()._start_asgi_task(cycle, partial(_cut, app, cycle))
@@ -168,12 +192,10 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body))
 
 
-def plain(
-    door: Door, keep_alive_s: Callable[[], float] = default_keep_alive_s
-) -> type[asyncio.Protocol]:
+def plain(door: Door, timeouts: ClientTimeouts | None = None) -> type[asyncio.Protocol]:
     """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
-    idle = Idle(keep_alive_s, lambda connection: connection.shutdown())
-    return cast("type[asyncio.Protocol]", partial(PlainProtocol, door, idle))
+    made = partial(PlainProtocol, door, timeouts or ClientTimeouts())
+    return cast("type[asyncio.Protocol]", made)
 
 
 async def _cut(

@@ -205,6 +205,46 @@ async def test_it_is_not_ready_but_serves_until_the_load_went_elsewhere(config: 
         assert await process.wait() == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("GET /livez", {}),
+        ("POST /v1/chat/completions", ASKED),
+        ("POST /v1/chat/completions", {**ASKED, "stream": True}),
+    ],
+    ids=["another path", "whole", "stream"],
+)
+async def test_who_is_served_while_it_drains_is_told_to_connect_anew(
+    config: Path, path: str, body: dict[str, Any]
+) -> None:
+    """On a connection of before, and on one of then: the next may be to another process."""
+    change(config, "drain_delay_s: 0", "drain_delay_s: 1000")
+    text = json.dumps(body)
+    asks = f"{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+    async with serving(config) as (process, url), asyncio.timeout(30):
+        host, port = url.removeprefix("http://").rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(asks)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" not in head
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0] or 0)
+        await (reader.readexactly(length) if length else reader.readuntil(b"\r\n0\r\n\r\n"))
+        process.send_signal(signal.SIGTERM)
+        async with loopback(url) as client:
+            while (await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
+        late_reader, late_writer = await asyncio.open_connection(host, int(port))
+        for each_reader, each_writer in ((reader, writer), (late_reader, late_writer)):
+            each_writer.write(asks)
+            head, _, _ = (await each_reader.read()).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert head.count(b"connection: close") == 1
+            each_writer.close()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
 @pytest.mark.parametrize("path", ["GET /livez", "POST /v1/chat/completions"])
 async def test_how_long_a_connection_is_kept_is_another_after_a_reload(
     config: Path, path: str

@@ -20,6 +20,7 @@ from gateway.core.keys import KeyRecord, digest_of
 from gateway.web.hot import HotProtocol, hot
 from gateway.web.hot_reply import NullTransport
 from gateway.web.idle import BUSY
+from gateway.web.timeouts import ClientTimeouts
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 
@@ -400,7 +401,9 @@ async def patient(service: Running, idle_s: float, body_s: float) -> AsyncIterat
     front = service.gateway.front
     config = Config(front, lifespan="off", log_config=None)
     config.load()
-    made = cast("Callable[..., asyncio.Protocol]", hot(front.door, lambda: idle_s, body_s))
+    made = cast(
+        "Callable[..., asyncio.Protocol]", hot(front.door, ClientTimeouts(lambda: idle_s, body_s))
+    )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: made(config, ServerState(), {}), "127.0.0.1", 0)
     async with server:

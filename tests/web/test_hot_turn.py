@@ -32,6 +32,8 @@ class AtOnce:
     for a list, in pieces. Then `afterwards` is called, in the same turn.
     """
 
+    draining = False
+
     def __init__(self, afterwards: Callable[[HotProtocol], None] = lambda _: None) -> None:
         self._afterwards = afterwards
         self.now = SimpleNamespace(world=SimpleNamespace(new_id=lambda: "1"))
@@ -184,6 +186,9 @@ class Kept(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.kept)
 
     def close(self) -> None: ...
 

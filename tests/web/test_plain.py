@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from gateway.web.hot import hot
 from gateway.web.plain import plain
+from gateway.web.timeouts import ClientTimeouts
 from tests.service.running import KEY, Running, running
 from tests.web.test_door import CONFIG
 from tests.web.test_hot import BODY, STREAMED
@@ -72,6 +73,9 @@ class Line(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def pause_reading(self) -> None: ...
 
@@ -226,7 +230,7 @@ async def test_a_request_whose_body_is_not_whole_when_we_stop_is_told(
 
 
 async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running) -> None:
-    line = Line(service, door=lambda door: plain(door, lambda: 0.01))
+    line = Line(service, door=lambda door: plain(door, ClientTimeouts(lambda: 0.01)))
     async with asyncio.timeout(30):
         while not line.closed:
             await asyncio.sleep(0.05)
@@ -237,7 +241,9 @@ async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running)
 async def test_how_long_a_connection_is_kept_is_for_us_to_say(service: Running, door: Any) -> None:
     """Uvicorn would close it at once, when it has been served by uvicorn."""
     kept = [1e9]
-    line = Line(service, None, lambda it: door(it, lambda: kept[0]), timeout_keep_alive=0)
+    line = Line(
+        service, None, lambda it: door(it, ClientTimeouts(lambda: kept[0])), timeout_keep_alive=0
+    )
     for answered in (1, 2):
         await line.sends(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
         async with asyncio.timeout(30):

@@ -1,0 +1,46 @@
+"""Clients that do not read what is sent to them.
+
+What a client has not read waits in the kernel's buffers, and above those in ours: only that is
+looked at here, since nobody is told of the rest.
+"""
+
+import asyncio
+
+from gateway.web.idle import BUSY, Idle
+
+
+class Backlog:
+    """What waits for one client. It is cut off when it reads none of that for too long."""
+
+    _transport: asyncio.WriteTransport
+
+    def __init__(self, unread: Idle) -> None:
+        self.since = BUSY
+        self._unread = unread
+        self._size = 0
+
+    def watch(self, transport: asyncio.WriteTransport) -> None:
+        """From now on, if anything waits. To be told when writing pauses and when it closes."""
+        self._transport = transport
+        self._size = transport.get_write_buffer_size()
+        if self._size:
+            self._unread.enter(self)
+
+    def resume(self) -> None:
+        """Little is left. That matters only where nothing comes behind it."""
+        watched = self._size
+        self.forget()
+        if watched and self._transport.is_closing():
+            self.watch(self._transport)
+
+    def forget(self) -> None:
+        """The connection is lost, or somebody else's."""
+        self._size = 0
+        self._unread.leave(self)
+
+    def review(self) -> None:
+        """After so long: it has as long once more if it has read anything."""
+        if self._transport.get_write_buffer_size() < self._size:
+            self.watch(self._transport)
+        else:
+            self._transport.abort()
