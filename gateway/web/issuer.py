@@ -88,6 +88,12 @@ class Issuer:
     def reconfigure(self, snapshot: Snapshot) -> None:
         """Go by this configuration from now on."""
         self._tenants = snapshot.tenants
+        self._regions = frozenset(
+            region
+            for model in snapshot.catalog.models.values()
+            for deployment in model.deployments
+            for region in deployment.regions
+        )
         self._pepper = snapshot.pepper
         self._admins = () if snapshot.admin is None else snapshot.admin.keys
 
@@ -192,6 +198,8 @@ class Issuer:
                 raise InvalidRequest(
                     f"None of these regions is one of tenant {wish.tenant}.", param="regions"
                 )
+            if reach.regions is not None and reach.regions.isdisjoint(self._regions):
+                raise InvalidRequest("No deployment is in any of these regions.", param="regions")
         return scopes
 
     async def _stored(self, by: Actor, key_id: str, tenant: str | None) -> KeyRecord:

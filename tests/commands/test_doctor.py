@@ -85,6 +85,15 @@ def test_what_would_hinder_a_start_is_told(tmp_path: Path, monkeypatch: pytest.M
     ]
 
 
+def test_a_sink_that_cannot_be_written_hinders_no_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    more = f"memory}}\nusage: {{sink: 'jsonl:{tmp_path}/file/records'"
+    (line,) = (line for line in found(tmp_path, redis=more) if line.name == "usage.sink")
+    assert line.state == "warn"
+    assert "records wait in the ledger" in line.found
+    assert line.do == "make its folder, or let the gateway write there"
+
+
 def test_a_faulty_configuration(tmp_path: Path) -> None:
     lines = found(tmp_path, env={})
     faults = [line.found for line in lines if line.name == "config"]

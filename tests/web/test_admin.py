@@ -168,6 +168,8 @@ BAD: list[tuple[str, str, str, Any, int, str, str | None]] = [
      "models"),
     ("root", "POST", "/keys", {"tenant": "rival", "models": ["right"]}, 400, "invalid_request",
      "models"),
+    ("root", "POST", "/keys", {"tenant": "acme", "regions": ["mars"]}, 400, "invalid_request",
+     "regions"),
     ("root", "POST", "/keys", {"tenant": "acme", "admin": ["all"]}, 400, "invalid_request",
      "admin[0]"),
     ("root", "POST", "/keys", {"tenant": "acme", "expires_in_s": 0}, 400, "invalid_request",
