@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
 
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_LOGPROBS: Final = msgspec.json.Decoder(dict[str, list[Raw] | None])
 _OF_A_CHUNK: Final = frozenset(
     {"choices", "created", "error", "id", "model", "obfuscation", "object", "usage"}
 )
@@ -21,7 +22,7 @@ CUT: Final = "length"
 
 
 class Assembly:
-    """What deltas have come to. Pieces of `logprobs` are not joined: the first ones stand."""
+    """What deltas have come to."""
 
     def __init__(self) -> None:
         self._choices: dict[int, _Parts] = {}
@@ -74,7 +75,7 @@ class _Parts:
         self.reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
-        self._logprobs: Raw | None = None
+        self._logprobs: list[Raw] = []
         self._extra: dict[str, list[Raw]] = {}
         """By name: several are to be joined at the end. Some send a list with each piece."""
 
@@ -87,7 +88,8 @@ class _Parts:
         for call in piece.tool_calls:
             self._calls.setdefault(call.index, _Call()).add(call)
         self._finish = piece.finish or self._finish
-        self._logprobs = self._logprobs or piece.logprobs
+        if piece.logprobs:
+            self._logprobs.append(piece.logprobs)
         for name, raw in piece.extra.items():
             so_far = self._extra.get(name)
             if so_far is None:
@@ -105,7 +107,7 @@ class _Parts:
             self._finish or unsaid,
             "".join(self._refusal) or None,
             "".join(self.reasoning) or None,
-            self._logprobs or UNSET,
+            _joined_logprobs(self._logprobs),
             {name: _joined(name, pieces) for name, pieces in self._extra.items()},
         )
 
@@ -147,6 +149,21 @@ def _joined(name: str, pieces: list[Raw]) -> Raw:
     if name in _IN_PIECES:
         return _object(pieces, _IN_PIECES[name])
     return Raw(msgspec.json.encode([each for piece in pieces for each in _ITEMS.decode(piece)]))
+
+
+def _joined_logprobs(pieces: Sequence[Raw]) -> Raw | UnsetType:
+    """`{"content": [...], "refusal": null}` of all tokens."""
+    if len(pieces) < 2:
+        return pieces[0] if pieces else UNSET
+    joined: dict[str, list[Raw] | None] = {}
+    for piece in pieces:
+        for name, tokens in _LOGPROBS.decode(piece).items():
+            so_far = joined.setdefault(name, tokens)
+            if so_far is None:
+                joined[name] = tokens
+            elif tokens is not None and tokens is not so_far:
+                so_far += tokens
+    return Raw(msgspec.json.encode(joined))
 
 
 def _object(pieces: list[Raw], go_on: Collection[str]) -> Raw:

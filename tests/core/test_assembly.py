@@ -60,6 +60,29 @@ def test_lists_that_come_in_many_pieces_are_joined_in_little_time() -> None:
     assert len(msgspec.json.decode(told)) == 20_000
 
 
+def _logprobs(name: str, *words: str) -> Raw:
+    rest: dict[str, object] = {"logprob": -0.5, "bytes": None, "top_logprobs": []}
+    tokens = {name: [{"token": word, **rest} for word in words]}
+    return Raw(msgspec.json.encode({"content": None, "refusal": None} | tokens))
+
+
+def test_logprobs_are_of_all_tokens() -> None:
+    """The first piece alone stood: of a held answer its client had those of a few tokens."""
+    assembly = Assembly()
+    for raw in (
+        _logprobs("content", "Pa"),
+        None,
+        _logprobs("content", "ris", "!"),
+        _logprobs("refusal", "No"),
+        _logprobs("refusal", "."),
+    ):
+        assembly.add([Delta((ChoiceDelta(text="x", logprobs=raw),))])
+    for _ in range(2):
+        found = msgspec.json.decode(assembly.completion(None).first.logprobs or b"")
+        words = {name: [token["token"] for token in tokens] for name, tokens in found.items()}
+        assert words == {"content": ["Pa", "ris", "!"], "refusal": ["No", "."]}
+
+
 def test_of_what_is_no_list_the_last_piece_stands() -> None:
     assembly = Assembly()
     for raw in (b"[1]", b'"x"', b'{"a":1}', b"[2]", b"[3,4]"):
