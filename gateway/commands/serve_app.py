@@ -56,7 +56,7 @@ def serve(
     if SHARED not in env:  # a worker's parent has printed it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
-    with _failures(host, port):
+    with _failures(host, port, env.get(WORKERS_DIR)):
         if workers > 1 and _can_share(snapshot):
             raise typer.Exit(_serve_with_workers(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
@@ -73,23 +73,44 @@ def serve(
 
 
 @contextmanager
-def _failures(host: str, port: int) -> Iterator[None]:
-    """Exit with one line that says why nothing can be served."""
+def _failures(host: str, port: int, workers_dir: str | None = None) -> Iterator[None]:
+    """Exit with one line that says why nothing can be served. Of several workers that meet the
+    same, one says it: `workers_dir` is theirs.
+    """
     from gateway.core.errors import LedgerDown
     from gateway.core.records.line import StoreError
 
     try:
         yield
     except LedgerDown as error:
-        fail(f"redis: {error}")
+        why = f"redis: {error}"
     except StoreError as error:
-        fail(f"usage.sink: {error}")
+        why = f"usage.sink: {error}"
     except OSError as error:
-        if error.errno is None:  # one of ours, which says what it is about
-            fail(str(error))
         if is_of_stdout(error):
             raise
-        fail(f"cannot listen on {error.filename or f'{host}:{port}'}: {error.strerror or error}")
+        where = error.filename or f"{host}:{port}"
+        why = f"cannot listen on {where}: {error.strerror or error}"
+        if error.errno is None:  # one of ours, which says what it is about
+            why = str(error)
+    else:
+        return
+    if workers_dir is not None and _was_said(why, Path(workers_dir)):
+        raise typer.Exit(1)
+    fail(why)
+
+
+def _was_said(why: str, workers_dir: Path) -> bool:
+    """Whether another worker has said it. Who asks says it from now on."""
+    from hashlib import sha256
+
+    try:
+        (workers_dir / sha256(why.encode()).hexdigest()).touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    except OSError:  # the folder goes with the parent
+        pass
+    return False
 
 
 def _silent(_: str) -> None:
