@@ -43,7 +43,7 @@ def serve(
     from gateway.commands.check import deprecations
     from gateway.commands.serve import ListenOptions, source_of
     from gateway.commands.serve import serve as run
-    from gateway.commands.workers import ANNOUNCES, WORKER, WORKERS_DIR, parent_notifier
+    from gateway.commands.workers import ANNOUNCES, FIRST, WORKER, WORKERS_DIR, parent_notifier
     from gateway.config.faults import ConfigError
 
     outside: Outside = ctx.obj
@@ -56,7 +56,7 @@ def serve(
     if SHARED not in env:  # a worker's parent has printed it already
         for line in deprecations(snapshot):
             typer.echo(f"warning: {line}", err=True)
-    with _failures(host, port, env.get(WORKERS_DIR)):
+    with _failures(host, port, env.get(WORKERS_DIR) if FIRST in env else None):
         if workers > 1 and _can_share(snapshot):
             raise typer.Exit(_serve_with_workers(config, host, port, workers, env))
         number = int(env.get(WORKER, "0"))
@@ -74,8 +74,8 @@ def serve(
 
 @contextmanager
 def _failures(host: str, port: int, workers_dir: str | None = None) -> Iterator[None]:
-    """Exit with one line that says why nothing can be served. Of several workers that meet the
-    same, one says it: `workers_dir` is theirs.
+    """Exit with one line that says why nothing can be served. Of several workers that begin
+    together and meet the same, one says it: `workers_dir` is theirs.
     """
     from gateway.core.errors import LedgerDown
     from gateway.core.records.line import StoreError

@@ -22,6 +22,8 @@ WORKERS_DIR: Final = "TOLLGATE_WORKERS_DIR"
 """The folder where workers share their metrics."""
 WORKER: Final = "TOLLGATE_WORKER"
 """The number of a worker, from 0; one that replaces another has its number."""
+FIRST: Final = "TOLLGATE_WORKER_FIRST"
+"""In the environment of those that begin together: what hinders them hinders all."""
 ANNOUNCES: Final = "TOLLGATE_WORKER_SAYS"
 """In the environment of the one worker that prints the address of all."""
 
@@ -46,10 +48,10 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
         worker_env = {**env, WORKERS_DIR: folder}
         command = [sys.executable, "-m", "gateway", *arguments]
 
-        def start(number: int, *, announces: bool = False) -> Worker:
+        def start(number: int, *, first: bool = False) -> Worker:
             # Never written to: its end tells a worker that we are gone.
             pipe = subprocess.PIPE
-            own_env = {**worker_env, WORKER: str(number), **({ANNOUNCES: "1"} if announces else {})}
+            own_env = {**worker_env, WORKER: str(number), **(_first(number) if first else {})}
             # A worker that cannot handle them yet has them pending until it can.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED | TERMINATING | {STOP_NOW})
             try:
@@ -58,7 +60,7 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         began = time.monotonic()
-        workers = [start(number, announces=number == 0) for number in range(count)]
+        workers = [start(number, first=True) for number in range(count)]
         turn = 0
         while not signals.stops:
             time.sleep(_POLL_S)
@@ -77,6 +79,10 @@ def run_workers(arguments: Sequence[str], count: int, env: Mapping[str, str]) ->
                 _log.warning("worker %d %s: another takes its place", at, _describe_exit(code))
                 workers[at] = start(at)
         return _end(workers, signals)
+
+
+def _first(number: int) -> Mapping[str, str]:
+    return {FIRST: "1"} if number else {FIRST: "1", ANNOUNCES: "1"}
 
 
 class _Signals:

@@ -188,11 +188,10 @@ class _ReferenceChecks:
                 self.tree.fault(here, f"{subject}matches no route, tier or model{hint}")
         if tenant.regions is not None and not self.tree.doubtful((*path, "regions")):
             self.regions((*path, "regions"), tenant.regions)
-        for here, key in zip(self.tree.sound_items((*path, "keys")), tenant.keys, strict=True):
-            regions = set(key.regions or ())
-            inside = tenant.regions is None or regions.issubset(tenant.regions)
-            if key.regions and inside and not self.tree.doubtful((*here, "regions")):
-                self.regions_served((*here, "regions"), key.regions)
+        if tenant.regions is None and not self.tree.left_out:  # a provider may be another's
+            for here, key in zip(self.tree.sound_items((*path, "keys")), tenant.keys, strict=True):
+                if key.regions and not self.tree.doubtful((*here, "regions")):
+                    self.regions_served((*here, "regions"), key.regions)
 
     def regions(self, path: Path, regions: Sequence[str]) -> None:
         if not regions:

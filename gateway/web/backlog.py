@@ -1,10 +1,13 @@
 """Clients that do not read what is sent to them.
 
-What a client has not read waits in the kernel's buffers, and above those in ours: only that is
-looked at here, since nobody is told of the rest.
+What a client has not read waits in the kernel's buffer, and above that in ours, on which it is
+looked at here: nobody is told when the kernel's fills.
 """
 
+import array
 import asyncio
+import fcntl
+import termios
 
 from gateway.web.idle import BUSY, Idle
 
@@ -22,7 +25,7 @@ class Backlog:
     def watch(self, transport: asyncio.WriteTransport) -> None:
         """From now on, if anything waits. To be told when writing pauses and when it closes."""
         self._transport = transport
-        self._size = transport.get_write_buffer_size()
+        self._size = unread(transport)
         if self._size:
             self._unread.enter(self)
 
@@ -39,8 +42,24 @@ class Backlog:
         self._unread.leave(self)
 
     def review(self) -> None:
-        """After so long: it has as long once more if it has read anything."""
-        if self._transport.get_write_buffer_size() < self._size:
+        """After so long: it has as long once more if it has read anything. Where more waits than
+        before, somebody has just added to it, which says nothing of that.
+        """
+        if unread(self._transport) != self._size:
             self.watch(self._transport)
         else:
             self._transport.abort()
+
+
+def unread(transport: asyncio.WriteTransport) -> int:
+    """Bytes that wait in our buffer and in the kernel's; 0 where none wait in ours."""
+    ours = transport.get_write_buffer_size()
+    connection = transport.get_extra_info("socket")
+    if not ours or connection is None:
+        return ours
+    kernels = array.array("i", [0])
+    try:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, kernels)
+    except OSError:  # not every system tells
+        return ours
+    return ours + kernels[0]

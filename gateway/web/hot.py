@@ -108,7 +108,7 @@ class HotProtocol(ResponseWriter):
 
     def eof_received(self) -> None:
         """Nothing more will come: the connection closes, after what was answered already."""
-        self._outbox.flush()
+        self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -120,7 +120,7 @@ class HotProtocol(ResponseWriter):
         self.is_gone = True
         self._door.client_gone(self)
 
-    # What uvicorn and a shutdown tell
+    # What uvicorn tells
 
     def shutdown(self) -> None:
         """Close, when the answer that is being given has ended."""
@@ -128,10 +128,6 @@ class HotProtocol(ResponseWriter):
             self._keep = False
         elif not self._transport.is_closing():
             self._close()
-
-    def retire(self) -> None:
-        """Close behind the next answer, which says so, or the one that is being given."""
-        self._keep = False
 
     # What the door does
 
@@ -282,9 +278,9 @@ class HotProtocol(ResponseWriter):
 
     def _hand_over(self, data: bytes) -> None:
         """From now on the connection is uvicorn's."""
+        self._outbox.flush()  # that may pause us
         self._leave()
         self._set_reading(on=True)
-        self._outbox.flush()
         theirs = PlainProtocol(self._door, self._timeouts, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)

@@ -82,11 +82,22 @@ class ResponseWriter(ABC, asyncio.Protocol):
         """The connection, after the answer."""
         self._head = b""
         """Of an answer that has begun, until its first data."""
+        self._begun = False
+        """An answer whose length is not known, and it has not ended."""
+        self._retires = False
+        """The one behind that is the last."""
         self._drained: asyncio.Future[None] | None = None
 
     @abstractmethod
     def _done(self) -> None:
         """The answer is out."""
+
+    def retire(self) -> None:
+        """Close behind the next answer whose head is not out yet: it says so."""
+        if self._begun:
+            self._retires = True
+        else:
+            self._keep = False
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
@@ -112,6 +123,7 @@ class ResponseWriter(ABC, asyncio.Protocol):
             headers += _CLOSE
         opening = self._openings.opening(status, self._state.default_headers)
         self._head = b"%b%btransfer-encoding: chunked\r\n\r\n" % (opening, headers)
+        self._begun = True
 
     def send(self, data: bytes) -> bool:
         chunk = b"%x\r\n%b\r\n" % (len(data), data)
@@ -132,4 +144,7 @@ class ResponseWriter(ABC, asyncio.Protocol):
         head, self._head = self._head, b""
         last = b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data) if data else head + b"0\r\n\r\n"
         self._outbox.write(self._transport, last)
+        self._begun = False
         self._done()
+        if self._retires:
+            self._keep = False

@@ -88,6 +88,7 @@ class Issuer:
     def reconfigure(self, snapshot: Snapshot) -> None:
         """Go by this configuration from now on."""
         self._tenants = snapshot.tenants
+        self._all_configured = not snapshot.not_configured
         self._regions = frozenset(
             region
             for model in snapshot.catalog.models.values()
@@ -198,7 +199,8 @@ class Issuer:
                 raise InvalidRequest(
                     f"None of these regions is one of tenant {wish.tenant}.", param="regions"
                 )
-            if reach.regions is not None and reach.regions.isdisjoint(self._regions):
+            served = reach.regions is None or not reach.regions.isdisjoint(self._regions)
+            if not served and self._all_configured:  # else it may be served elsewhere
                 raise InvalidRequest("No deployment is in any of these regions.", param="regions")
         return scopes
 

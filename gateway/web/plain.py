@@ -145,9 +145,14 @@ class PlainProtocol(HttpToolsProtocol):
             self.backlog.watch(self.transport)
 
     def retire(self) -> None:
-        """Close behind the next answer, which says so, or the one that is being given."""
-        if self.cycle is not None:
-            self.cycle.keep_alive = False
+        """Close behind the next answer whose head is not out yet: it says so."""
+        if self._served is not None and not self._served.response_started:
+            self._served.keep_alive = False
+
+    def eof_received(self) -> None:
+        """Nothing more will come: the connection closes, as the event loop would have it."""
+        self.transport.close()
+        self.backlog.watch(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.idle.leave(self)
@@ -178,6 +183,7 @@ class PlainProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self._tell(error)
         self.transport.close()
+        self.backlog.watch(self.transport)
 
     def _tell(self, error: GatewayError) -> None:
         body = error_body(error)

@@ -108,6 +108,22 @@ async def test_who_read_nothing_when_it_closes_is_cut_off(face: Any, request_: b
             await is_left(state)
 
 
+@pytest.mark.parametrize("behind", [b"", b"GARBAGE\r\n\r\n", OTHER])
+async def test_nothing_is_looked_at_that_was_read(behind: bytes) -> None:
+    """Also where the connection is handed over with all of an answer still to be sent."""
+    timeouts = ClientTimeouts(unread_s=1e6)
+    async with served(hot, timeouts) as (port, state):
+        with asking(port, HOT + behind) as client:
+            async with asyncio.timeout(30):
+                while not timeouts.unread._waiting:
+                    await asyncio.sleep(0.001)
+            client.shutdown(socket.SHUT_WR)
+            while await asyncio.to_thread(client.recv, 1_000_000):
+                pass
+        await is_left(state)
+        assert timeouts.unread._waiting == set()
+
+
 async def test_of_who_reads_slowly_ever_less_waits() -> None:
     """That is how it is known from who does not read: nobody tells that some was read."""
     connections: list[asyncio.Transport] = []
@@ -145,6 +161,10 @@ class Pending(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closing
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
+
+    def write(self, data: object) -> None: ...
+
     def close(self) -> None:
         self.closing = True
 
@@ -170,14 +190,29 @@ class Looked(Idle):
             each.review()
 
 
+def shuts_down(connection: Any) -> None:
+    connection.shutdown()
+
+
+def hears_no_more(connection: Any) -> None:
+    connection.eof_received()
+
+
+def hears_garbage(connection: Any) -> None:
+    connection.data_received(b"GARBAGE\r\n\r\n")
+
+
+@pytest.mark.parametrize("happens", [shuts_down, hears_no_more, hears_garbage])
 @pytest.mark.parametrize("face", [hot, plain])
-async def test_a_rest_that_never_paused_us_is_not_waited_for_when_it_closes(face: Any) -> None:
+async def test_a_rest_that_never_paused_us_is_not_waited_for_when_it_closes(
+    face: Any, happens: Callable[[Any], None]
+) -> None:
     config = Config(large, lifespan="off", log_config=None)
     config.load()
     made = face(cast("Door", Generous()), ClientTimeouts(unread_s=UNREAD_S))
     connection, transport = made(config, ServerState(), {}), Pending(100)
     connection.connection_made(transport)
-    connection.shutdown()
+    happens(connection)
     assert (transport.closing, transport.aborted) == (True, False)
     async with asyncio.timeout(30):
         while not transport.aborted:
@@ -195,6 +230,17 @@ def test_who_read_some_has_as_long_again() -> None:
         assert (transport.aborted, idle.watched) == (False, {backlog})
     idle.passes()
     assert (transport.aborted, idle.watched) == (True, set())
+
+
+def test_more_than_before_says_nothing() -> None:
+    """A piece was added behind what was measured, and the client may have read meanwhile."""
+    idle, transport = Looked(), Pending(100)
+    Backlog(idle).watch(transport)
+    transport.size = 130
+    idle.passes()
+    assert not transport.aborted
+    idle.passes()
+    assert transport.aborted
 
 
 def test_what_is_all_read_is_not_looked_at() -> None:

@@ -56,7 +56,7 @@ class CompletionDetails(Struct, frozen=True, gc=False):
     reasoning_tokens: Tokens = 0
     audio_tokens: Tokens = 0
     text_tokens: Tokens = 0
-    image_tokens: Tokens = 0
+    image_tokens: Tokens | None = 0
     """OpenRouter's and LiteLLM's, of Gemini's images."""
     accepted_prediction_tokens: Tokens = 0
     rejected_prediction_tokens: Tokens = 0

@@ -64,7 +64,7 @@ def strict_usage(reported: strict.TokenUsage) -> Usage:
         out_details.reasoning_tokens,
     )
     return _with_media(
-        usage, in_details.audio_tokens, out_details.audio_tokens, out_details.image_tokens
+        usage, in_details.audio_tokens, out_details.audio_tokens, out_details.image_tokens or 0
     )
 
 
