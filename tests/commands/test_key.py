@@ -74,7 +74,7 @@ def test_what_a_person_reads(run: Run) -> None:
         (("new", "--save"), "'tenant' must be a tenant of the configuration."),
         (("new", "a b"), "the name must be of letters"),
         (("new", "acme", "--save", "--model", "x"), None),
-        (("new", "acme", "--save", "--region", "mars"), None),
+        (("new", "acme", "--save", "--region", "mars"), "No deployment is in any of these regions"),
         (("new", "acme", "--save", "--budget", '{"usd": 0}'), "'budgets[0].usd' must be above 0"),
         (("rotate", "key_none"), "There is no key of this id."),
         (("revoke", "key_none"), "There is no key of this id."),
