@@ -243,3 +243,34 @@ async def test_who_leaves_without_reading_is_not_served_any_more() -> None:
     protocol.connection_lost(None)
     await asyncio.wait(state.tasks)
     assert served == [protocol]
+
+
+class Retiring(AtOnce):
+    """A door whose server begins to stop while the first answer flows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.retired = False
+
+    async def serve(self, client: HotProtocol) -> None:
+        if self.retired:
+            await super().serve(client)
+            return
+        self.retired = True
+        await client.begin(200, b"")
+        client.send(b"y")
+        client.retire()
+        await client.end(b"end")
+
+
+@pytest.mark.parametrize("asked", [5, [5, 5]], ids=["whole", "stream"])
+async def test_behind_a_stream_that_could_not_say_so_there_is_one_answer_that_is_the_last(
+    asked: int | list[int],
+) -> None:
+    async with at_once(Retiring()) as (port, _):
+        told = await all_of(port, asks([1]) + asks(asked) + asks(5))
+    first, last = (b"HTTP/1.1 " + each for each in told.split(b"HTTP/1.1 ")[1:])
+    assert is_whole(first, [1])
+    assert b"connection: close" not in first
+    assert is_whole(last, asked)
+    assert b"connection: close" in last
