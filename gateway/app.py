@@ -152,13 +152,13 @@ class _Scene:
 
 @asynccontextmanager
 async def _open_scene(
-    snapshot: Snapshot, hearers: Sequence[Handlers], env: Mapping[str, str], tap: Tap
+    snapshot: Snapshot, handlers: Sequence[Handlers], env: Mapping[str, str], tap: Tap
 ) -> AsyncIterator[_Scene]:
     moved, awake = ChangedHomes(), ActiveHomes()
-    handlers = [*hearers, *([] if snapshot.usage.sink is None else [moved.handlers])]
+    handlers = [*handlers, *([] if snapshot.usage.sink is None else [moved.handlers])]
     observe = observer(*handlers)
     async with AsyncExitStack() as stack:
-        counts = observer(hearers[0])
+        counts = observer(handlers[0])
         webhook = await stack.enter_async_context(open_webhook(snapshot, counts))
 
         def telling(its: Snapshot) -> Observer:

@@ -21,7 +21,7 @@ from gateway.core.records.record import CACHED, UsageRecord
 from gateway.core.response_cache import CacheControl, CacheEntry, CacheHit
 from gateway.handle import UNREAD, Life, Reply
 
-_ASKS: Final = CacheControl()
+_DEFAULT: Final = CacheControl()
 _NOTHING: Final = Usage()
 _ALIKE: Final = {"error": "miss"}
 """What a client need not tell apart."""
@@ -30,7 +30,7 @@ _ALIKE: Final = {"error": "miss"}
 class CachingLife(Life):
     """Of a request to a route that keeps its answers."""
 
-    asks: CacheControl = _ASKS
+    cache_control: CacheControl = _DEFAULT
     _key: str | None = None
     """Under which its answer is to be kept."""
     _cache: Cache | None = None
@@ -67,15 +67,15 @@ class CachingLife(Life):
 
     async def _look(self) -> tuple[CacheHit | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
-        named, responses, asks = self.ladder, self.world.responses, self.asks
+        named, responses, cache_control = self.ladder, self.world.responses, self.cache_control
         self._cache = cache = named.cache
-        if cache is None or responses is None or not (asks.lookup or asks.store):
+        if cache is None or responses is None or not (cache_control.lookup or cache_control.store):
             return None, "bypass"
         self._read()  # notes on its trail which rule holds
         rule = "; ".join(self.trail)
         key = response_cache.key_of(self.request, self.tenant, cache, rule, self.about.user)
-        self._key = key if asks.store else None
-        if key is None or not asks.lookup:
+        self._key = key if cache_control.store else None
+        if key is None or not cache_control.lookup:
             return None, "bypass"
         try:
             found = await responses.find(self.tenant.name, key)
@@ -83,7 +83,7 @@ class CachingLife(Life):
             return None, "error"
         if found is None:
             return None, "miss"
-        recalled = response_cache.unpack(*found, cache, named, asks)
+        recalled = response_cache.unpack(*found, cache, named, cache_control)
         return recalled, "miss" if recalled is None else "hit"
 
     def _again(self, found: CacheHit) -> Reply:

@@ -75,7 +75,7 @@ def scene(
     life = made.life
     world = replace(life.world, responses=kept)
     given = life.tenant, life.purse, life.request, life.about, life.ladder, life.began
-    made.life = CachingLife(world, *given, asks=asks or CacheControl())
+    made.life = CachingLife(world, *given, cache_control=asks or CacheControl())
     return made
 
 

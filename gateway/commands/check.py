@@ -19,6 +19,7 @@ Ping = Callable[[Snapshot], tuple[str | None, list[str]]]
 Look = Callable[[Ledger], str | None]
 """The fault of a ledger; None when it answers."""
 
+WRITABLE: Final = "make its folder, or let the gateway write there"
 _SINKS: Final = {"parquet:": ("pyarrow", "parquet"), "postgres": ("asyncpg", "postgres")}
 """By the prefix of a sink: the package it needs, and the extra that installs it."""
 _TRACES: Final = ("opentelemetry.exporter.otlp.proto.http", "otel")
@@ -141,11 +142,17 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
     for tenant in snapshot.tenants.values():
         for warning in _tenant_warnings(tenant):
             yield f"warning: tenant {tenant.name}: {warning}"
-    sink = None if snapshot.usage.sink is None else sink_fault(snapshot.usage.sink)
+    sink = unwritable_sink(snapshot)
     if sink is not None:
-        yield f"warning: usage.sink: {sink}: records wait in the ledger, which keeps the newest"
+        yield f"warning: usage.sink: {sink}"
     if snapshot.ledger.url == "memory":
         yield "warning: redis.url is memory: every restart begins with full budgets"
+
+
+def unwritable_sink(snapshot: Snapshot) -> str | None:
+    """Why its usage sink cannot be written, and what that means; a gateway starts all the same."""
+    why = None if snapshot.usage.sink is None else sink_fault(snapshot.usage.sink)
+    return why and f"{why}: records wait in the ledger, which keeps the newest"
 
 
 class Blocker(NamedTuple):
@@ -169,7 +176,7 @@ def blockers(snapshot: Snapshot) -> Iterator[Blocker]:
             yield Blocker(key, message, f"pip install 'tollgate[{extra}]'")
     unwritable = None if snapshot.log is None else log_fault(snapshot.log.to)
     if unwritable is not None:
-        yield Blocker("log.to", unwritable, "make its folder, or let the gateway write there")
+        yield Blocker("log.to", unwritable, WRITABLE)
 
 
 def _is_installed(package: str) -> bool:

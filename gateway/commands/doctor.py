@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.commands.check import blockers
+from gateway.commands.check import WRITABLE, blockers, unwritable_sink
 from gateway.commands.reach import ProbeResult, is_free, reach
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read_files
 from gateway.core.errors import LedgerDown
 from gateway.core.snapshot import Provider, Snapshot
-from gateway.stores import look_at, sink_fault, token_table_fault
+from gateway.stores import look_at, token_table_fault
 
 State = Literal["ok", "warn", "fail"]
 OLDEST_PYTHON: Final = (3, 11)
@@ -69,7 +69,8 @@ def examine(
     yield from _config(options.config, snapshot)
     for each in blockers(snapshot):
         yield Line(each.key, "fail", each.why, each.do)
-    yield from _sink(snapshot)
+    if (sink := unwritable_sink(snapshot)) is not None:
+        yield Line("usage.sink", "warn", sink, WRITABLE)
     yield from _redis(snapshot)
     yield _tables(env)
     yield _port("port", options.host, options.port)
@@ -113,13 +114,6 @@ def _config(paths: Iterable[Path], snapshot: Snapshot) -> Iterator[Line]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _sink(snapshot: Snapshot) -> Iterator[Line]:
-    fault = None if snapshot.usage.sink is None else sink_fault(snapshot.usage.sink)
-    if fault is not None:
-        message = f"{fault}: records wait in the ledger, which keeps the newest"
-        yield Line("usage.sink", "warn", message, "make its folder, or let the gateway write there")
 
 
 def _redis(snapshot: Snapshot) -> Iterator[Line]:

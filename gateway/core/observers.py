@@ -29,10 +29,10 @@ class Observers(dict[type, Callable[[Any], None]]):
         self[type(event)](event)
 
 
-def observer(*hearers: Handlers) -> Observers:
+def observer(*several: Handlers) -> Observers:
     """Tells each event to those who hear of it, in their order."""
     return Observers(
-        (kind, _each([handlers[kind] for handlers in hearers if kind in handlers]))
+        (kind, _each([handlers[kind] for handlers in several if kind in handlers]))
         for kind in _KINDS
     )
 

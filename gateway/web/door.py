@@ -191,7 +191,7 @@ def _begin(now: Generation, request_id: str, session: Session, body: bytes, clie
     world, ladder = now.world, template.ladder
     begins: Callable[..., Life] = Life
     if ladder.cache is not None:
-        begins = partial(CachingLife, asks=read_cache_control(client.headers))
+        begins = partial(CachingLife, cache_control=read_cache_control(client.headers))
     return begins(
         world, session.caller.tenant, template.purse, request, about, ladder, world.clock()
     )
