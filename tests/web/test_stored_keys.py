@@ -222,6 +222,23 @@ async def test_unknown_keys_share_one_look_and_leave_nothing_behind() -> None:
     await watch.aclose()
 
 
+@pytest.mark.parametrize("sent", [b"Bearer any", b"Bearer sk-proj-1", b"Basic dGctb25l", b"tg-one"])
+async def test_for_what_is_no_key_of_ours_nobody_looks(sent: bytes) -> None:
+    """Who asks for no key is sent some by every SDK: each request would wait for a look."""
+    store = Watched()
+    store.down = True
+    anybody = structs.replace(ACME, anonymous=True)
+    keyring = Keyring([anybody], pepper=PEPPER, wall=lambda: 100.0)
+    hand = Hand()
+    watch = KeyWatch(store, keyring, clock=hand, wall=hand, sleep=hand.sleep)
+    caller = await keyring.admit(sent)
+    assert (caller.tenant, caller.key, store.asked, hand.now) == (anybody, None, 0, 100.0)
+    with pytest.raises(Unauthenticated):
+        await keyring.admit_admin(sent)
+    assert store.asked == 0
+    await watch.aclose()
+
+
 async def test_a_look_begins_after_it_was_asked_for() -> None:
     """Else a key that was made while an older look was under way would not be found."""
     store = Watched()
