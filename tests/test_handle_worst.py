@@ -22,7 +22,7 @@ from gateway.core.features import read_features
 from gateway.core.flow import Deltas
 from gateway.core.money import PER_USD, nanos
 from gateway.core.plan import Candidate, PlanContext, in_its_tokens, make_plan
-from gateway.core.shape import CACHES
+from gateway.core.shape import marks_cache
 from gateway.core.strategies import tactic
 from tests.lives import CATALOG, GOOD, Stage, hear, stage, whole
 
@@ -136,7 +136,7 @@ def _billed(candidate: Candidate, request: ChatRequest) -> Usage:
     alone = {**request.fields, "messages": msgspec.Raw(msgspec.json.encode([first]))}
     prompt = read_features(structs.replace(request, fields=alone)).prompt
     more = in_its_tokens(candidate.model, tokens.bound_of(said)) if said else 0
-    written = prompt if CACHES in bytes(request.fields["messages"]) else 0
+    written = prompt if marks_cache(bytes(request.fields["messages"])) else 0
     return Usage(prompt + more, candidate.max_output, cache_write=written)
 
 

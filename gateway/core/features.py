@@ -8,7 +8,7 @@ from gateway.core import tokens
 from gateway.core.catalog import Check
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.money import Nanos, nanos
-from gateway.core.shape import AN_HOUR, CACHES, Shape, read_shape, spelt_out
+from gateway.core.shape import AN_HOUR, Shape, marks_cache, read_shape, spelt_out
 
 _MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
 
@@ -64,7 +64,7 @@ def _looked_through(
     needs = shape.needs
     if typed:
         needs = needs.union(need for mark, need in _MEDIA_NEEDS if mark in messages)
-    marked = CACHES in messages
+    marked = marks_cache(messages)
     an_hour = shape.caches_1h or (marked and AN_HOUR in messages)
     return tokens.bound(request, messages, typed=typed), needs, shape.caches or marked, an_hour
 

@@ -10,7 +10,10 @@ from msgspec import Raw, Struct
 
 SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
 """Fields that a model reads beside its messages."""
-CACHES: Final = b'"cache_control"'
+_CACHE_CONTROL: Final = b'"cache_control"'
+_CACHE_POINT: Final = b'"cachePoint"'
+"""Bedrock's own mark, which a client may send among its parts and tools."""
+_EITHER_MARK: Final = b'"cache'
 AN_HOUR: Final = b'"1h"'
 _SPELT_OUT: Final = re.compile(rb"\\u00(31|[4-7])")
 _SETTINGS: Final = frozenset(
@@ -53,9 +56,15 @@ def read_shape(fields: Mapping[str, Raw]) -> Shape:
     if not _SETTINGS.issuperset(fields):
         beside = b"".join(raw for name, raw in fields.items() if name != "messages")
         unsure = spelt_out(beside)
-        marked = "cache_control" in fields or CACHES in beside or unsure
+        marked = "cache_control" in fields or marks_cache(beside) or unsure
         an_hour = unsure or (marked and AN_HOUR in beside)
     return Shape(size, tools, needs, marked, an_hour)
+
+
+def marks_cache(text: bytes) -> bool:
+    """Whether a part, message or tool in this JSON is marked for a prompt cache."""
+    # Most texts have neither mark, and are searched once.
+    return _EITHER_MARK in text and (_CACHE_CONTROL in text or _CACHE_POINT in text)
 
 
 def spelt_out(text: bytes) -> bool:

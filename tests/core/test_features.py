@@ -59,6 +59,9 @@ def test_what_a_model_must_be_able_to_do(
         (user("hi"), {"tools": [{"function": {}}]}, False),
         (user("hi"), {"cache_control": {"type": "ephemeral"}}, True),
         (user("hi"), {"stop": ["cache_control"]}, False),
+        (user([{"text": "x"}, {"cachePoint": {"type": "default"}}]), {}, True),
+        (user("hi"), {"tools": [{"cachePoint": {"type": "default"}}]}, True),
+        (user('{"cachePoint": {}}'), {"tools": [{"function": {"name": "cached"}}]}, False),
     ],
 )
 def test_whether_a_cache_is_to_be_written(
@@ -77,6 +80,7 @@ HOUR = {"type": "ephemeral", "ttl": "1h"}
         (user([{"type": "text", "text": "x", "cache_control": HOUR}]), {}, True),
         (user("hi"), {"tools": [{"function": {}, "cache_control": HOUR}]}, True),
         (user("in 1h"), {"stop": "1h"}, False),
+        (user([{"text": "x"}, {"cachePoint": {"type": "default", "ttl": "1h"}}]), {}, True),
     ],
 )
 def test_whether_a_cache_is_to_be_kept_for_an_hour(
