@@ -227,8 +227,9 @@ DIALECTS: Final = (
 )
 QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
-    "stay in earlier turns, and a turn that calls tools has an empty `reasoning_content` where "
-    "the client sent none. To others they are not sent: many refuse them.",
+    "stay in earlier turns, and a turn that calls tools has its `reasoning` as "
+    "`reasoning_content`, or an empty one, where the client sent none. To others they are not "
+    "sent: many refuse them.",
     "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`): it reads them "
     "with the rights of its key or account, for every tenant. Otherwise such a request is refused.",
     "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason.",

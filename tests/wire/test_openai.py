@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 
 from gateway.core.chat import ChatRequest, Choice, Completion, Look, ToolCall, Usage
 from gateway.core.errors import Broken, InvalidRequest
+from gateway.core.shape import Shape
 from gateway.wire import openai
 from gateway.wire.dialect import COPY_BELOW, Target
 
@@ -49,6 +50,29 @@ def test_a_dearer_tier_of_service_is_not_asked_for(
     call = openai.encode(asked(body), TARGET, stream=False)
     assert json.loads(call.body).get("service_tier") == told
     assert call.dropped == dropped
+
+
+OTHERS: dict[str, Any] = {
+    "models": ["dear/one"],
+    "fallbacks": [{"model": "dear"}],
+    "context_window_fallbacks": [{"a": ["b"]}],
+    "content_policy_fallbacks": ["b"],
+}
+
+
+def test_other_models_are_not_asked_for_at_the_provider() -> None:
+    """OpenRouter and LiteLLM would ask them at their own price, whatever a tenant may use."""
+    others = msgspec.json.encode(OTHERS)[1:]
+    shape = Shape(9, tools=False, needs=frozenset(), caches=False, caches_1h=False)
+    request = asked(b"{%b,%b" % (MESSAGES, others), shape=shape)
+    for _ in range(2):
+        call = openai.encode(request, TARGET, stream=True)
+        assert not OTHERS.keys() & json.loads(call.body).keys()
+        assert call.dropped == tuple(sorted(OTHERS))
+    unset = asked(b'{%b,"models":null,"fallbacks":[]}' % MESSAGES)
+    call = openai.encode(unset, TARGET, stream=False)
+    assert not OTHERS.keys() & json.loads(call.body).keys()
+    assert not call.dropped, "nothing is lost"
 
 
 @pytest.mark.parametrize("stream", [False, True])

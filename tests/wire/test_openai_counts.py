@@ -75,6 +75,42 @@ def test_details_may_be_absent(more: dict[str, Any], expected: Usage) -> None:
     assert not found.mends
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        # LiteLLM's
+        ({"prompt_tokens_details": {"cached_tokens": 10, "cache_creation_tokens": 40},
+          "cache_creation_input_tokens": 40, "cache_read_input_tokens": 10},
+         Usage(60, 3, 10, 40)),
+        ({"prompt_tokens_details": {"cached_tokens": 0, "cache_creation_tokens": 40,
+          "cache_creation_token_details": {"ephemeral_5m_input_tokens": 10,
+                                           "ephemeral_1h_input_tokens": 30}}},
+         Usage(60, 3, 0, 40, cache_write_1h=30)),
+        ({"prompt_tokens_details": {"cache_creation_token_details":
+                                    {"ephemeral_1h_input_tokens": 30},
+                                    "cache_creation_tokens": 20}},
+         Usage(60, 3, 0, 20, cache_write_1h=20)),
+        # Databricks'
+        ({"cache_read_input_tokens": 50, "cache_creation_input_tokens": 0}, Usage(60, 3, 50)),
+        ({"cache_read_input_tokens": 0, "cache_creation_input_tokens": 50}, Usage(60, 3, 0, 50)),
+        ({"cache_read_input_tokens": None, "prompt_tokens_details": {"cached_tokens": None}},
+         Usage(60, 3)),
+    ],
+)  # fmt: skip
+def test_what_claude_s_prompt_cache_did_is_read_at_other_hosts(
+    streamed: bool, more: dict[str, Any], expected: Usage
+) -> None:
+    reported = {"prompt_tokens": 60, "completion_tokens": 3, "total_tokens": 63, **more}
+    if not streamed:
+        assert openai.decode(200, {}, answer(reported), TARGET).usage == expected
+        return
+    chunk = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m",
+             "choices": [], "usage": reported}  # fmt: skip
+    [delta] = openai.decoder(TARGET).feed(b"data: %b\n\n" % msgspec.json.encode(chunk))
+    assert delta.usage == expected
+
+
 @pytest.mark.parametrize("name", ["prompt_tokens_details", "completion_tokens_details"])
 def test_details_that_are_null_are_not_relayed(name: str) -> None:
     told = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, name: None}

@@ -37,6 +37,11 @@ def minimax(code: int, message: str = "why") -> dict[str, Any]:
     return {"choices": None, "base_resp": {"status_code": code, "status_msg": message}}
 
 
+def invalid(kind: str, why: str, *steps: str | int) -> list[dict[str, Any]]:
+    return [{"type": kind, "loc": ["body", *steps], "msg": why, "input": None}]
+
+
+EXTRA = invalid("extra_forbidden", "Extra inputs are not permitted", "prompt_cache_key")
 TOO_LONG = "This model's maximum context length is 8192 tokens."
 CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     # status, body, class, the status a client would see
@@ -58,6 +63,13 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, said("Unrecognized request argument supplied: tools"), Unsuitable, 400),
     (400, said("Unknown parameter: 'verbosity'.", code="unknown_parameter"), Unsuitable, 400),
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
+    # Mistral's three forms of it
+    (422, {"detail": EXTRA}, Unsuitable, 422),
+    (422, {"object": "error", "message": {"detail": EXTRA}, "code": None}, Unsuitable, 422),
+    (422, {"object": "Error", "detail": EXTRA, "message": EXTRA, "code": 3001}, Unsuitable, 422),
+    (422, {"detail": invalid("extra_forbidden", "Autre", "x") * 99}, Unsuitable, 422),
+    (422, {"detail": invalid("missing", "Field required", "messages", 0, "role")}, Rejected, 422),
+    (422, {"detail": [7, {"msg": None}], "message": {}}, Rejected, 422),
     (400, said("The model `m` does not support image input"), Unsuitable, 400),
     (200, said("with this model", code="unsupported_value"), Unsuitable, 400),
     (400, said("Your request exceeded model token limit: 8192 (requested: 9000)"), Unsuitable, 400),
@@ -154,6 +166,11 @@ MESSAGES = [
     ({"detail": "why"}, "why"),
     ({"message": "why", "type": "x"}, "why"),
     ([said("why")], "why"),
+    (
+        {"detail": EXTRA * 2},
+        "; ".join(["body.prompt_cache_key: Extra inputs are not permitted"] * 2),
+    ),
+    ({"message": {"detail": [{"msg": "why"}]}}, "body: why"),
     (b"<html>secret page</html>", "the provider answered with status 400"),
     (b"", "the provider answered with status 400"),
     (said(""), "the provider answered with status 400"),

@@ -1,8 +1,9 @@
 """Maps provider errors to ours, by status, code, and finally by phrases in the message.
 
 Compatible hosts put the error object at the top level, into a list, or into a 200; name the message
-`detail`; and send a number where OpenAI sends a code. MiniMax has a number of its own in every
-answer, 0 for success: {"base_resp": {"status_code", "status_msg"}}.
+`detail`; and send a number where OpenAI sends a code. FastAPI and Mistral list a request's faults:
+{"detail": [{"type", "loc", "msg"}]}, or the same as the `message`. MiniMax has its own number in
+every answer, 0 for success: {"base_resp": {"status_code", "status_msg"}}.
 """
 
 import re
@@ -155,6 +156,9 @@ class _ErrorBody:
         error = top.get("error") or _minimax(top)
         inner = error if isinstance(error, Mapping) else top
         words = error if isinstance(error, str) else inner.get("message") or inner.get("detail")
+        invalid = _invalid_fields(words)
+        if invalid:
+            words = "; ".join(f"{place}: {why}" for place, why, _ in invalid)
         self.message = shorten(words.strip()) if isinstance(words, str) else ""
         code = inner.get("code", inner.get("error_code"))
         self.number = code if isinstance(code, int) else _number(code)
@@ -164,7 +168,7 @@ class _ErrorBody:
         self.param = shorten(param) if isinstance(param, str) else None
         deeper = inner.get("innererror")
         inner_code = deeper.get("code") if isinstance(deeper, Mapping) else None
-        names = (self.code, self.type, inner_code)
+        names = (self.code, self.type, inner_code, *(kind for *_, kind in invalid))
         self.names = frozenset(name.lower() for name in names if isinstance(name, str))
 
     def status_inside(self) -> int:
@@ -203,6 +207,23 @@ class _ErrorBody:
 
     def _unsuitable_by_name(self) -> bool:
         return any(name in _UNSUITABLE or name.startswith(_UNSUPPORTED) for name in self.names)
+
+
+def _invalid_fields(words: Any) -> list[tuple[str, str, Any]]:
+    """Path, reason and type of each refused field, from a list of pydantic's errors; [] for any
+    other message.
+    """
+    listed = words.get("detail") if isinstance(words, Mapping) else words
+    entries = listed if isinstance(listed, list) else []
+    return [
+        (_path(entry.get("loc")), entry["msg"], entry.get("type"))
+        for entry in entries
+        if isinstance(entry, Mapping) and isinstance(entry.get("msg"), str)
+    ]
+
+
+def _path(steps: Any) -> str:
+    return ".".join(map(str, steps)) if isinstance(steps, list) else "body"
 
 
 def _number(code: Any) -> int | None:

@@ -52,6 +52,7 @@ _NONE: Final = ForeignFields()
 _SEPARATOR: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK."')}
 _SYSTEM: Final = Raw(b'"system"')
 _EMPTY: Final = Raw(b'""')
+_NULL: Final = Raw(b"null")
 
 _encode: Final = msgspec.json.Encoder().encode
 _messages: Final = msgspec.json.Decoder(list[Message]).decode
@@ -119,10 +120,11 @@ def _filter_foreign_fields(message: Message, quirks: Collection[str]) -> Message
                 _encode([_without_signature(call) for call in _calls(calls)])
             )
         return retained
-    has_reasoning = "reasoning_content" in message or "reasoning" in message
-    if has_reasoning or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
+    thoughts = message.get("reasoning_content", _NULL)
+    if bytes(thoughts) != b"null" or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
         return message
-    return {**message, "reasoning_content": _EMPTY}
+    others = message.get("reasoning", _NULL)  # of a host that names them so
+    return {**message, "reasoning_content": others if bytes(others)[:1] == b'"' else _EMPTY}
 
 
 def _without_signature(call: Message) -> Message:

@@ -26,6 +26,11 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 """Names of the output limit; each is also the quirk of a host that accepts only that one."""
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Some gateway libraries read these from the body; an upstream that is one must not see them."""
+_OTHER_MODELS: Final = (
+    "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models",
+)  # fmt: skip
+"""Names of models that OpenRouter, LiteLLM and others ask instead, at their own price: not sent."""
+_UNSET: Final = (b"null", b"[]")
 
 _UNPRICED_TIERS: Final = ("priority", "fast", "performance")
 """Service tiers with another price: OpenAI's (two names, about twice the price) and Groq's."""
@@ -92,7 +97,9 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
         fields.pop(name, None)
-    dropped = ("service_tier",) if "service_tier" in fields and _drop_unpriced_tier(fields) else ()
+    dropped = tuple(n for n in _OTHER_MODELS if bytes(fields.pop(n, _NULL)) not in _UNSET)
+    if "service_tier" in fields and _drop_unpriced_tier(fields):
+        dropped += ("service_tier",)
     path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
     return _CallTemplate(

@@ -50,6 +50,8 @@ class PromptDetails(Struct, frozen=True, gc=False):
     audio_tokens: Tokens = 0
     text_tokens: Tokens = 0
     image_tokens: Tokens = 0
+    cache_creation_tokens: Literal[0] | None = None
+    """LiteLLM's, of Claude's prompt cache. If it is not 0 the answer is parsed tolerantly."""
 
 
 class CompletionDetails(Struct, frozen=True, gc=False):
@@ -70,6 +72,9 @@ class TokenUsage(Struct, gc=False):
     completion_tokens_details: CompletionDetails = CompletionDetails()
     cached_tokens: Literal[0] | None = None
     """Kimi's. If it is not 0 the answer is parsed tolerantly."""
+    cache_creation_input_tokens: Literal[0] | None = None
+    cache_read_input_tokens: Literal[0] | None = None
+    """LiteLLM's and Databricks', likewise."""
     gateway: Raw | UnsetType = UNSET
     """Set by a provider that is itself this gateway."""
 

@@ -1,7 +1,7 @@
 """What a provider says it counted: strictly valid, or as far as it makes sense."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, structs
 
@@ -9,6 +9,9 @@ from gateway.core.chat import Usage
 from gateway.wire.counts import are_plausible
 from gateway.wire.openai import strict
 from gateway.wire.openai.tolerant import whole_number
+
+_CACHED: Final = ("cached_tokens", "cache_read_input_tokens")
+"""Kimi's and Databricks' names, in the usage itself, for what was read from a prompt cache."""
 
 
 def usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
@@ -83,6 +86,9 @@ def parse_usage(value: Any) -> Usage | None:
 
     Tokens in the total beyond prompt and completion are reasoning that the completion does not
     include (xAI in all recordings, Gemini's OpenAI-compatible endpoint), and are billed.
+
+    What Claude's prompt cache read and wrote is part of the prompt at LiteLLM and Databricks,
+    under names of their own.
     """
     if not isinstance(value, Mapping):
         return None
@@ -92,18 +98,24 @@ def parse_usage(value: Any) -> Usage | None:
         return None
     total = _tokens(value.get("total_tokens")) or 0
     in_details = _details(value.get("prompt_tokens_details"))
-    cached = _tokens(in_details.get("cached_tokens"))
-    if cached is None:
-        cached = _tokens(value.get("cached_tokens"))  # Kimi's
+    cached = _first(in_details.get("cached_tokens"), *map(value.get, _CACHED))
+    written = _first(
+        *map(in_details.get, ("cache_write_tokens", "cache_creation_tokens")),
+        value.get("cache_creation_input_tokens"),
+    )
     out_details = _details(value.get("completion_tokens_details"))
     result = _make_usage(
         prompt,
         completion,
         total,
-        cached or 0,
-        _tokens(in_details.get("cache_write_tokens")) or 0,
+        cached,
+        written,
         _tokens(out_details.get("reasoning_tokens")) or 0,
     )
+    split = _details(in_details.get("cache_creation_token_details"))
+    an_hour = _tokens(split.get("ephemeral_1h_input_tokens"))
+    if an_hour:
+        result = structs.replace(result, cache_write_1h=min(an_hour, result.cache_write))
     return _with_media(
         result,
         _tokens(in_details.get("audio_tokens")) or 0,
@@ -140,6 +152,11 @@ def _make_usage(
 
 def _details(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _first(*values: Any) -> int:
+    """The first plausible count of tokens; 0 if there is none."""
+    return next((count for count in map(_tokens, values) if count is not None), 0)
 
 
 def _tokens(value: Any) -> int | None:
