@@ -53,7 +53,7 @@ class CachingLife(Life):
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
-        if self._key is None:
+        if self._key is None or self.tab.verdict_missing:
             return reply
         why = reply.reason.partition(";")[0]
         if reply.deltas is None:

@@ -86,7 +86,10 @@ class _Examination:
             runner, request_id = self.life.world.runner, self.life.about.request_id
             return await runner(self.check, answer.completion, request_id, timeout_s=self._left_s())
         except NoVerdict as failure:
-            if self.check.options.get("on_failure", "skip") == "skip":
+            on_failure = self.check.options.get("on_failure", "skip")
+            if on_failure != "fail":
+                self.life.tab.verdict_missing = True
+            if on_failure == "skip":
                 return _Skipped()
             return no_verdict(self.check, failure)
 

@@ -10,7 +10,10 @@ import pytest
 from msgspec import structs
 
 from gateway.caching import CachingLife
-from gateway.core.catalog import Cache, Route
+from gateway.core.catalog import Cache, Catalog, Check, Route
+from gateway.core.chat import Completion
+from gateway.core.checks.external import NoVerdict
+from gateway.core.checks.finding import Finding
 from gateway.core.errors import CacheDown, LedgerDown, NoAnswer, ShuttingDown
 from gateway.core.events import Began, CacheLookup, Denied, Dropped, Replied
 from gateway.core.response_cache import CacheControl
@@ -69,9 +72,10 @@ def scene(
     stream: bool,
     asks: CacheControl | None = None,
     far: str = "",
+    catalog: Catalog = KEEPING,
 ) -> Stage:
     """A request to a route that keeps its answers."""
-    made = stage(asked, turns, stream=stream, catalog=KEEPING, far=far)
+    made = stage(asked, turns, stream=stream, catalog=catalog, far=far)
     life = made.life
     world = replace(life.world, responses=kept)
     given = life.tenant, life.purse, life.request, life.about, life.ladder, life.began
@@ -143,6 +147,38 @@ async def test_it_is_not_kept(
     await hear(first.life)
     assert kept.size("t") == 0
     await whole_beside(first)
+
+
+@STREAMED
+@pytest.mark.parametrize("on_failure", ["skip", "pass"])
+@pytest.mark.parametrize("route", ["asked", "asked too"])
+async def test_what_nobody_judged_who_was_to_is_not_kept(
+    route: str, on_failure: str, stream: bool
+) -> None:
+    """For as long as it is kept, its judge, who may be back in a minute, would not be asked."""
+    kept = Kept()
+    verdicts: list[NoVerdict | None] = [NoVerdict("timed_out"), None]
+
+    async def runner(
+        check: Check, answer: Completion, request_id: str, *, timeout_s: float
+    ) -> Finding | None:
+        await asyncio.sleep(0)
+        if (failure := verdicts.pop(0)) is not None:
+            raise failure
+        return None
+
+    hook = Check("webhook", {"url": "http://h", "on_failure": on_failure})
+    checks = (hook,) if route == "asked" else (GOOD, hook)
+    catalog = structs.replace(
+        KEEPING, routes={route: Route(route, ("cheap",), checks=checks, cache=Cache())}
+    )
+    for turns in ({"a": [well]}, {"a": [well]}, {}):
+        each = scene(route, turns, kept, stream=stream, catalog=catalog)
+        each.life.world = replace(each.life.world, runner=runner)
+        _, text = await hear(each.life)
+        assert text == "GOOD one"
+        await whole_beside(each)
+    assert not verdicts, "the second was asked of its model and its judge, and kept"
 
 
 @STREAMED

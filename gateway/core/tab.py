@@ -26,6 +26,8 @@ class Tab(Struct):
     """How long after the life began an answer began to flow."""
     client_gone: bool = False
     """Whether the client has left: what is still read is read only for its usage."""
+    verdict_missing: bool = False
+    """Whether an answer was let pass without the verdict of somebody who was to judge it."""
     signals: tuple[int, ...] = ()
     """Of the request, for its first record; see core/learned/signals.py."""
     warned: tuple[Warned, ...] = ()
