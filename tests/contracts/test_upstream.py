@@ -398,6 +398,15 @@ async def test_a_provider_that_hangs(meet: Meet, way: str, sends: bytes, timeout
         await asyncio.wait_for(bench.provider.left.wait(), SOON_S)
 
 
+async def test_a_stream_that_hangs_for_another_task_than_began_it(meet: Meet) -> None:
+    """As a call of a race begins it, whose winner is read by who asked."""
+    bench = await meet(Provided(SSE + chunk(EVENT), hang), idle_s=TIMEOUT_S)
+    async with aclosing(bench.stream()) as deltas:
+        assert await asyncio.create_task(anext(deltas))
+        with pytest.raises(TimedOut):
+            await in_time(TIMEOUT_S + SOON_S, anext(deltas))
+
+
 @both
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0])
 async def test_no_time_at_all(meet: Meet, way: str, timeout_s: float) -> None:

@@ -178,27 +178,27 @@ class AiohttpUpstream:
         response_started = False
         flow = ProviderFlow(call)
         auth_headers = NO_HEADERS
+        # Each wait has a timeout of its own: one for all would strike the task that it began in,
+        # and that may be another than reads on.
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_s
         try:
-            # One timeout until the first deltas, then one from each to the next. Not sock_read:
-            # aiohttp drops it when it cannot parse a chunk, and then waits for ever.
-            clock = asyncio.get_running_loop().time
-            async with asyncio.timeout(timeout_s) as timeout:
+            async with asyncio.timeout_at(deadline):
                 auth_headers = await call.auth_headers(timeout_s)
-                async with self._post(call, auth_headers, None) as response:
-                    response_started = True
-                    if response.status != 200:
+                response = await self._post(call, auth_headers, None)
+            async with response:
+                response_started = True
+                if response.status != 200:
+                    async with asyncio.timeout_at(deadline):
                         body = await _read_body(response)
-                        call.raise_refusal(
-                            response.status, _lower_names(response.headers), body, auth_headers
-                        )
-                    async for chunk in response.content.iter_any():
-                        for deltas in flow.read(chunk):
-                            timeout.reschedule(None)  # else it would cancel a slow consumer
-                            yield deltas
-                            timeout.reschedule(clock() + self._timeouts.idle_s)
-                        if flow.done:
-                            break
-                    timeout.reschedule(clock() + AFTER_S)
+                    call.raise_refusal(
+                        response.status, _lower_names(response.headers), body, auth_headers
+                    )
+                while not flow.done and (chunk := await _next_chunk(response, deadline)):
+                    for deltas in flow.read(chunk):
+                        yield deltas
+                        deadline = clock() + self._timeouts.idle_s
+                async with asyncio.timeout(AFTER_S):
                     async for _ in response.content.iter_any():
                         pass  # read to the end, so that the connection can be reused
         except UpstreamError as error:
@@ -245,6 +245,14 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         auto_decompress=True,
         trust_env=False,
     )
+
+
+async def _next_chunk(response: aiohttp.ClientResponse, deadline: float) -> bytes:
+    """Bytes of a stream; b"" at its end. Raises TimeoutError, which sock_read would not always:
+    aiohttp drops it when it cannot parse a chunk, and then waits for ever.
+    """
+    async with asyncio.timeout_at(deadline):
+        return await response.content.readany()
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
