@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from gateway.config.faults import Path
+from gateway.config.faults import Path, dotted, quoted_if_needed
 from gateway.config.tenants import Budget, Organisation, Tenant
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
@@ -59,7 +59,7 @@ class _AccountChecks:
         first: str | None = None
         for name, tenant in tenants.items():
             if tenant.anonymous and first is not None:
-                message = f"only one tenant can be anonymous, and {first} is"
+                message = f"only one tenant can be anonymous, and {quoted_if_needed(first)} is"
                 self.tree.fault(("tenants", name, "anonymous"), message)
             elif tenant.anonymous:
                 first = name
@@ -76,7 +76,7 @@ class _AccountChecks:
                 if key.hash in hashes:
                     message = f"is the hash of {hashes[key.hash]} already"
                     self.tree.fault((*here, "hash"), message)
-                hashes.setdefault(key.hash, f"{path[0]}.{path[1]}.keys[{here[-1]}]")
+                hashes.setdefault(key.hash, dotted(here))
             self.check_budgets((*here, "budgets"), key.budgets)
 
     def check_by_name(self, path: Path, owner: Tenant | Organisation) -> None:

@@ -6,7 +6,7 @@ from gateway.config import schema
 from gateway.config.accounts import check_accounts
 from gateway.config.auth import NEVER_KEYLESS
 from gateway.config.checks import OneCheck
-from gateway.config.faults import Path, did_you_mean, listed, quoted
+from gateway.config.faults import Path, did_you_mean, listed, quoted, quoted_if_needed
 from gateway.config.optional import configured_deployments
 from gateway.config.routes import Route
 from gateway.config.rules import check_rules
@@ -157,8 +157,8 @@ class _ReferenceChecks:
             here: Path = (*place, "provider")
             provider = deployment.provider
             if provider in first:
-                message = f"is in deployments[{first[provider]}] already: {name} can be"
-                self.tree.fault(here, f"{message} deployed once at each provider")
+                message = f"is in deployments[{first[provider]}] already: {quoted_if_needed(name)}"
+                self.tree.fault(here, f"{message} can be deployed once at each provider")
             else:
                 self.reference(here, provider, "providers")
                 first[provider] = place[-1]

@@ -16,7 +16,8 @@ from gateway.config.faults import ConfigError, Fault, Path, Place, dotted
 from gateway.config.interpolate import interpolate
 from gateway.config.nodes import MAX_DEPTH, compose
 
-MAX_NODES: Final = 50_000
+MAX_REPEATED: Final = 50_000
+"""Nodes that aliases repeat: they can make a small text endless."""
 _TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 
@@ -139,13 +140,14 @@ class _Reader:
 
     def __init__(self, file: str, env: Mapping[str, str], tree: Tree, stand_in: str | None) -> None:
         self.file, self.env, self.tree, self.stand_in = file, env, tree, stand_in
-        self.nodes = 0
+        self.known: set[int] = set()
+        self.repeated = 0
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        self.nodes += 1
+        self.repeated += id(node) in self.known
+        self.known.add(id(node))
         place = _place(self.file, node)
-        # Aliases can make a small text endless; a tree that is this deep or large is one of those.
-        if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
+        if len(path) > MAX_DEPTH or self.repeated > MAX_REPEATED:
             message = "nested too deeply, or repeated too often, by aliases"
             fault = Fault(self.file, place.line, place.column, dotted(path[:3]), message)
             raise ConfigError([*self.tree.faults, fault])

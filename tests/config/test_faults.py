@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config.faults import ConfigError
 from gateway.config.load import read
+from gateway.config.tree import parse
 from gateway.core.snapshot import DIALECTS, QUIRKS
 from gateway.core.strategies import OPTIONS
 from tests.config.texts import NO_ENV, SOUND, faults
@@ -100,7 +101,27 @@ def test_aliases_cannot_make_a_small_text_endless(text: str) -> None:
     assert fault.endswith("nested too deeply, or repeated too often, by aliases")
 
 
+def test_a_file_may_be_as_large_as_it_takes() -> None:
+    """Of 6,000 tenants it was refused as one that aliases made endless: there are none."""
+    tenants = "".join(f"  t{i}: {{regions: [a, b], models: [a, b, c, d]}}\n" for i in range(6_000))
+    assert len(parse("f.yaml", f"tenants:\n{tenants}", {}).root["tenants"]) == 6_000
+
+
 def test_keys_and_values_cannot_break_the_lines_of_the_report() -> None:
     text = SOUND + '"a\\nf.yaml:1: forged": 1\nlimits: {in_flight: "1\\u2028f.yaml:2: forged"}\n'
     report = faults(text)
     assert len("\n".join(report).splitlines()) == len(report) == 2
+
+
+def test_nor_can_a_name_that_another_fault_tells_of() -> None:
+    owner = f'{{anonymous: true, keys: [{{id: k, hash: "sha256:{7:064}"}}]}}'
+    text = SOUND.replace("[{provider: local}]", "[{provider: local}, {provider: local}]")
+    text = text.replace("m1:", '"m\\n9: 1":')
+    report = faults(f'{text}  "x\\n9: forged": {owner}\n  another: {owner}\n')
+    assert len("\n".join(report).splitlines()) == len(report)
+    for line in (
+        r'is in deployments[0] already: "m\n9: 1" can be deployed once at each provider',
+        r'is the hash of tenants."x\n9: forged".keys[0] already',
+        r'only one tenant can be anonymous, and "x\n9: forged" is',
+    ):
+        assert any(fault.endswith(f": {line}") for fault in report), (line, report)

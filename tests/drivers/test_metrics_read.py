@@ -41,6 +41,26 @@ def test_the_ledger_goes_away_and_comes_back() -> None:
         assert samples(metrics.render())["gateway_ledger_mode"] == mode, (op, error)
 
 
+@pytest.mark.parametrize("error", ["misconf", "oom", "readonly", "noreplicas", "noperm", "other"])
+def test_a_ledger_that_only_answers_reads_is_away_until_it_takes_a_write(error: str) -> None:
+    """Budgets are read before each scrape: else an alert would never see that calls are refused."""
+    metrics = counting()
+    for op, failure, mode in (
+        ("reserve", error, 2),
+        ("balances", None, 2),
+        ("sweep", None, 2),
+        ("local", None, 1),
+        ("open_holds", None, 1),
+        ("reserve", "unreachable", 1),
+        ("balances", None, 1),
+        ("settle", None, 0),
+        ("reserve", "timeout", 2),
+        ("balances", None, 0),
+    ):
+        metrics.observe(events.LedgerTook(op, 0.001, failure))
+        assert samples(metrics.render())["gateway_ledger_mode"] == mode, (op, failure)
+
+
 DAY_S: Final = 86_400
 MIDNIGHT: Final = NOON - DAY_S / 2
 

@@ -76,8 +76,8 @@ BUDGETS_AND_LEDGER: Final[Mapping[str, Metric]] = {
     ),
     "gateway_ledger_mode": Metric(
         "gauge",
-        "0 the ledger answers, 1 it does not and calls go by local shares of what was left, 2 it "
-        "does not and calls are refused.",
+        "0 the ledger answers and takes writes, 1 it does not and calls go by local shares of what "
+        "was left, 2 it does not and calls are refused.",
         across="live_worst",
     ),
 }
