@@ -30,6 +30,15 @@ class RankingFacts(Struct, frozen=True):
     """How much of the prompt is a beginning that a cache may hold."""
     output: int
     latency: str | None
+    caches: bool = True
+    """Whether a prompt cache is asked for, or written unasked."""
+
+    @property
+    def held(self) -> int:
+        """How much of the beginning a cache may hold: who charges more for what is written, writes
+        and reads only what is marked.
+        """
+        return self.prefix if self.caches or self.price.cache_write <= self.price.input else 0
 
 
 def ordered(
@@ -51,7 +60,7 @@ def _key(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet
 
 def describe(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet[str]) -> str:
     """For a person: what its place goes by."""
-    cached = ", its prompt cache holds the beginning" if of.deployment in warm else ""
+    cached = ", its prompt cache holds the beginning" if of.held and of.deployment in warm else ""
     if order == "cheapest":
         return f"${usd(expected(of, warm=bool(cached)))} at this hour{cached}"
     if order == "fastest":
@@ -71,5 +80,5 @@ def expected(of: RankingFacts, *, warm: bool) -> int:
     """
     output = min(of.output, TYPICAL_OUTPUT)
     if warm:
-        return cost(of.price, Usage(of.prompt, output, cached=of.prefix))
-    return cost(of.price, Usage(of.prompt, output, cache_write=of.prefix))
+        return cost(of.price, Usage(of.prompt, output, cached=of.held))
+    return cost(of.price, Usage(of.prompt, output, cache_write=of.held))

@@ -183,6 +183,7 @@ class _Sieve:
                 min(context.prefix, each.prompt),
                 each.max_output * self.features.n,
                 each.model.card.latency,
+                self.features.caches or each.deployment.caches_unasked,
             )
             for each in candidates
         ]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from gateway.core.chat import ChatRequest
 from gateway.core.money import Price
@@ -30,6 +30,10 @@ def a_with(prefix: int) -> RankingFacts:
 
 def b_with(prefix: int) -> RankingFacts:
     return facts("b", CHEAP, prefix=prefix)
+
+
+def unmarked(name: str, price: Price = DEAR) -> RankingFacts:
+    return structs.replace(facts(name, price, prefix=9_500), caches=False)
 
 
 def pace(**seconds: float) -> LatencyTracker:
@@ -64,6 +68,11 @@ def pace(**seconds: float) -> LatencyTracker:
             {"a"},
             "ba",
         ),
+        # Nothing is marked for a cache that holds only what is marked: nothing is read from it,
+        ("cheapest", [unmarked("b", CHEAP), unmarked("a")], LatencyTracker(), {"a"}, "ba"),
+        # nor written to it; where writing costs no more, what is read costs less unasked.
+        ("cheapest", [facts("b", prefix=9_500), unmarked("a")], LatencyTracker(), set(), "ab"),
+        ("cheapest", [unmarked("a"), unmarked("b", CHEAP)], LatencyTracker(), {"b"}, "ba"),
         ("fastest", [facts("a"), facts("b")], pace(a=2.0, b=0.4), set(), "ba"),
         (
             "fastest",
@@ -93,6 +102,11 @@ def test_an_order(
     [
         ("listed", facts("a"), LatencyTracker(), set(), "as listed"),
         ("cheapest", facts("a", CHEAP), LatencyTracker(), set(), "$0.024 at this hour"),
+        ("cheapest", unmarked("a"), LatencyTracker(), {"a"}, "$0.036 at this hour"),
+        (
+            "cheapest", unmarked("b", CHEAP), LatencyTracker(), {"b"},
+            "$0.0069 at this hour, its prompt cache holds the beginning",
+        ),
         (
             "cheapest", b_with(9_500), LatencyTracker(), {"b"},
             "$0.0069 at this hour, its prompt cache holds the beginning",

@@ -17,6 +17,7 @@ from gateway.core.catalog import (
     Tier,
     TierModel,
 )
+from gateway.core.explain import why_there
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
 from gateway.core.money import Audio, Nanos, Price
@@ -219,6 +220,33 @@ def test_what_is_drawn_stays_where_it_is_warm(
     warm = frozenset({"m@p2"})
     made = plan((model("m", EU, EU, EU, weights=weights),), draws=(0.5, 0.9, 0.1), warm=warm)
     assert order(made) == [expected.split()]
+
+
+@pytest.mark.parametrize(
+    ("marked", "unasked", "expected"),
+    [(False, False, "b@p0 a@p0"), (True, False, "a@p0 b@p0"), (False, True, "a@p0 b@p0")],
+    ids=["not marked", "marked", "unasked"],
+)
+def test_the_cheapest_is_who_reads_what_its_cache_holds_only_where_it_caches(
+    marked: bool, unasked: bool, expected: str
+) -> None:
+    """Claude reads no cache for a request that marks nothing, though it answered the one before."""
+    dear, cheap = model("a"), model("b")
+    dear = structs.replace(
+        dear,
+        price=Price(3 * RATE, RATE, RATE // 3, 4 * RATE),
+        deployments=(structs.replace(dear.deployments[0], caches_unasked=unasked),),
+    )
+    known = catalog(dear, cheap, only="a b")
+    routes = {"auto": Route("auto", ("only",), order="cheapest")}
+    ladder = ladders(structs.replace(known, routes=routes))["auto"]
+    asks = features(600, caches=marked)
+    context = PlanContext(Tenant("t"), warm=frozenset({"a@p0"}), prefix=590)
+    made = make_plan(ladder, asks, context, lambda: 0.5)
+    assert order(made) == [expected.split()]
+    [first, *_] = made.rungs[0].candidates
+    told = why_there(first, made.rungs[0], ladder, asks, context)
+    assert ("cache" in told) is (first.model.name == "a")
 
 
 def test_a_weighted_choice_comes_out_as_its_weights() -> None:

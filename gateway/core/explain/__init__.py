@@ -125,6 +125,7 @@ def facts_of(each: Candidate, features: Features, context: PlanContext) -> Ranki
         min(context.prefix, each.prompt),
         each.max_output * features.n,
         each.model.card.latency,
+        features.caches or each.deployment.caches_unasked,
     )
 
 
