@@ -155,6 +155,10 @@ def sampling(fields: Mapping[str, Any], *, none: bool, both: bool) -> dict[str, 
 
 ANTHROPIC_ONLY: Final = ("container", "inference_geo", "mcp_servers")
 """Fields of the Messages API that Bedrock and Vertex AI do not support."""
+_AUTOMATIC_CACHING: Final = "cache_control"
+"""Of the whole body: a 400 at Bedrock and Vertex AI, which accept the marks of single blocks.
+Sources: Anthropic's page on prompt caching; UKGovernmentBEIS/inspect_ai#3851.
+"""
 _FETCHED_SOURCES: Final = frozenset({"url", "file"})
 """Source types of images and documents that only Anthropic's own API fetches."""
 
@@ -173,6 +177,13 @@ def refuse_anthropic_only(fields: Mapping[str, Raw], who: str) -> None:
                 f"{name}: images and files must be base64 data: URLs; {who} fetches nothing",
                 param=name,
             )
+
+
+def drop_automatic_caching(fields: dict[str, Any], dropped: tuple[str, ...]) -> tuple[str, ...]:
+    """Removes it from the fields of a Messages body. Returns the names of all that was dropped."""
+    if fields.pop(_AUTOMATIC_CACHING, None) is None:
+        return dropped
+    return tuple(sorted((*dropped, _AUTOMATIC_CACHING)))
 
 
 def _needs_fetch(value: Any) -> Iterator[bool]:

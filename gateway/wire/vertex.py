@@ -31,6 +31,7 @@ class RawPredict:
         call = self._messages.encode(request, target, stream=stream)
         fields: dict[str, Any] = msgspec.json.decode(call.body, type=dict[str, Raw])
         claude.refuse_anthropic_only(fields, "Vertex AI")
+        dropped = claude.drop_automatic_caching(fields, call.dropped)
         del fields["model"]
         return structs.replace(
             call,
@@ -41,6 +42,7 @@ class RawPredict:
                 if name not in _ANTHROPIC_HEADERS
             },
             content=msgspec.json.encode({"anthropic_version": VERSION, **fields}),
+            dropped=dropped,
         )
 
     def decode(

@@ -212,6 +212,9 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
             "Schemas contains too many parameters with union types (41 parameters).",
             "The compiled grammar is too large, which would cause performance issues.",
             "Schema is too complex.",
+            "data: At least one of the image dimensions exceed max allowed size: 8000 pixels",
+            "messages.4.content.0.pdf: A maximum of 100 PDF pages may be provided.",
+            "output_config.format: Extra inputs are not permitted",
         )
     ),
     (
@@ -249,6 +252,7 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
     (404, error("not_found_error"), Misconfigured),
     (408, error("timeout_error"), TimedOut),
     (413, error("request_too_large"), Rejected),
+    (413, error("request_too_large", "Request exceeds the maximum size"), Unsuitable),
     (422, error("something_new"), Rejected),
     (429, error("rate_limit_error"), Throttled),
     (500, error("api_error"), Faulty),

@@ -1,5 +1,6 @@
 """The fields of a request in a Messages body: values in, values out. None is: not sent."""
 
+import hashlib
 import json
 from typing import Final
 
@@ -64,6 +65,15 @@ FIELDS: Final[dict[str, tuple[JSON, JSON]]] = {
         {"temperature": None, "top_p": 0.5},
     ),
     "user": ({"user": "u1"}, {"metadata": {"user_id": "u1"}}),
+    "user, an email address": (
+        {"user": "jo@example.com"},
+        {"metadata": {"user_id": hashlib.sha256(b"jo@example.com").hexdigest()}},
+    ),
+    "user, a phone number": (
+        {"metadata": {"user_id": "+1 (555) 010-9999"}},
+        {"metadata": {"user_id": hashlib.sha256(b"+1 (555) 010-9999").hexdigest()}},
+    ),
+    "user, no phone number": ({"user": "u-5550109999"}, {"metadata": {"user_id": "u-5550109999"}}),
     "Anthropic's metadata": ({"metadata": {"user_id": "u2"}}, {"metadata": {"user_id": "u2"}}),
     "hints": (
         {"seed": 1, "store": True, "logit_bias": {"1": 2}, "service_tier": "flex", "n": 1,

@@ -98,6 +98,30 @@ def test_a_stream_of_messages() -> None:
     assert found.usage == Usage(3, 9)
 
 
+ACTION: Final = {"amazon-bedrock-guardrailAction": "INTERVENED"}
+
+
+def test_what_a_guardrail_puts_in_place_of_an_answer_is_no_answer() -> None:
+    answer: JSON = {"type": "message", "content": [{"type": "text", "text": "Sorry."}]}
+    for more, finish in (
+        ({"stop_reason": "end_turn"}, "stop"),
+        ({"stop_reason": "end_turn", "amazon-bedrock-guardrailAction": "NONE"}, "stop"),
+        ({"stop_reason": "end_turn", **ACTION}, "content_filter"),
+        ({"stop_reason": "guardrail_intervened"}, "content_filter"),
+    ):
+        whole = json.dumps(answer | more).encode()
+        first = INVOKE.decode(200, {}, whole, CLAUDE).first
+        assert (first.text, first.finish) == ("Sorry.", finish)
+
+
+def test_a_guardrail_that_steps_in_is_seen_in_a_stream() -> None:
+    *head, _ = messages("Sorry.")
+    stopped = chunk({"type": "message_stop", **ACTION})
+    for chunks in ([*head, stopped], [chunk({"type": "ping", **ACTION}), *head]):
+        first = assembled(read(chunks, INVOKE.decoder)).first
+        assert (first.text, first.finish) == ("Sorry.", "content_filter")
+
+
 LLAMA: Final = [
     chunk({"generation": "Hel", "stop_reason": None}),
     chunk({"generation": "lo", "stop_reason": "length",

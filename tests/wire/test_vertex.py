@@ -80,6 +80,20 @@ def test_what_only_anthropic_does_is_refused_by_name(
     assert refused.value.param == param
 
 
+@pytest.mark.parametrize("dialect", ["anthropic-vertex", "bedrock-invoke"])
+def test_automatic_caching_is_dropped_and_the_marks_of_blocks_are_not(dialect: str) -> None:
+    mark = {"type": "ephemeral"}
+    asked = chat(
+        cache_control=mark, seed=5, **said({"type": "text", "text": "a", "cache_control": mark})
+    )
+    call = DIALECTS[dialect].encode(asked, CLAUDE, stream=False)
+    body = json.loads(call.body)
+    assert "cache_control" not in body
+    assert body["messages"][0]["content"][0]["cache_control"] == mark
+    assert call.dropped == ("cache_control", "seed")
+    assert ANTHROPIC.encode(asked, CLAUDE, stream=False).dropped == ("seed",)
+
+
 def test_a_picture_is_sent_as_data() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
     call = VERTEX.encode(chat(**said(picture)), CLAUDE, stream=False)

@@ -25,8 +25,9 @@ FINISH: Final[Mapping[str, str]] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
 }
-"""stop_reason to finish_reason; any other becomes `stop`."""
+"""stop_reason to finish_reason; any other becomes `stop`. `guardrail_intervened` is Bedrock's."""
 
 
 class _Message(Struct):

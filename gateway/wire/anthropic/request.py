@@ -1,5 +1,7 @@
 """Encodes a chat request as a Messages body."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -36,6 +38,9 @@ charged for it.
 
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """Refused, since the answer would not be what was requested."""
+
+_IDENTIFYING: Final = re.compile(r".*@.*|\+?[\d\s().-]{7,}", re.DOTALL)
+"""A user's email address or phone number: the API answers 400 (BerriAI/litellm#10106)."""
 
 _HONOURED: Final = frozenset({
     *PASSED_THROUGH, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
@@ -188,7 +193,11 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     metadata = given.get("metadata")
     own = metadata.get("user_id") if isinstance(metadata, Mapping) else None
     user = request.user or given.get("user") or own
-    return {"metadata": {"user_id": user}} if isinstance(user, str) and user else {}
+    if not isinstance(user, str) or not user:
+        return {}
+    if _IDENTIFYING.fullmatch(user):
+        user = hashlib.sha256(user.encode()).hexdigest()
+    return {"metadata": {"user_id": user}}
 
 
 def _betas(given: Any, more: str | None) -> dict[str, str]:

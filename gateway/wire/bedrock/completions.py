@@ -24,6 +24,7 @@ _FINISH: Final[Mapping[str, str]] = {
     "error_toxic": "content_filter",
 }
 """finish_reason by the model's lower-case reason; any other becomes `stop`."""
+GUARDRAIL: Final = "amazon-bedrock-guardrailAction"
 METRICS: Final = "amazon-bedrock-invocationMetrics"
 _COUNTS: Final = (
     ("inputTokenCount", "outputTokenCount"),
@@ -60,7 +61,7 @@ def parse_piece(body: Mapping[str, Any]) -> Piece:
             inner = results[0]
     reason = _first_string(inner, _REASONS) or _first_string(body, _REASONS)
     finish = None if not reason else _FINISH.get(reason.lower(), "stop")
-    if body.get("amazon-bedrock-guardrailAction") == "INTERVENED":
+    if body.get(GUARDRAIL) == "INTERVENED":
         finish = "content_filter"
     return Piece(_first_string(inner, TEXTS), finish, _usage(body))
 

@@ -2,6 +2,10 @@
 
 Requests are those of the Messages API, without `model` and `stream`. Answers may have three shapes:
 that API's, Converse's (Nova), and text completions (see completions).
+
+A guardrail of the account replaces an answer by its own text. Only `amazon-bedrock-guardrailAction`
+says so, beside the model's fields: `stop_reason` may be the model's (AWS, API reference of
+InvokeModel; NousResearch/hermes-agent#107815). Converse has a `stopReason` for it.
 """
 
 import base64
@@ -24,6 +28,7 @@ from gateway.wire.bedrock.stream import EVENTS, Converse
 from gateway.wire.dialect import Dialect, HttpCall, StreamDecoder, Target
 
 VERSION: Final = "bedrock-2023-05-31"
+_BLOCKED: Final = "content_filter"
 _NOT_IN_BODY: Final = frozenset({"model", "stream"})
 
 
@@ -42,6 +47,7 @@ class Invoke:
         call = self._messages.encode(request, target, stream=stream)
         fields = msgspec.json.decode(call.body, type=dict[str, Raw])
         claude.refuse_anthropic_only(fields, "Bedrock")
+        dropped = claude.drop_automatic_caching(fields, call.dropped)
         body: dict[str, Any] = {"anthropic_version": VERSION}
         betas = call.headers.get("anthropic-beta")
         if betas:
@@ -53,6 +59,7 @@ class Invoke:
             path=path(target.upstream, operation),
             headers={"content-type": "application/json"},
             content=msgspec.json.encode(body),
+            dropped=dropped,
         )
 
     def decode(
@@ -61,12 +68,18 @@ class Invoke:
         """A whole answer. Raises UpstreamError for anything else. Header names are lower case."""
         if status != 200:
             raise fault(status, headers, body)
-        names = read(body, dict[str, Raw]).keys()
+        fields = read(body, dict[str, Raw])
+        names = fields.keys()
         if "output" in names:
-            return reply.decode(status, headers, body, target)
-        if "content" not in names and names & completions.MARKER_FIELDS:
-            return completions.parse_completion(read(body, dict[str, Any]), headers)
-        return self._messages.decode(status, headers, body, target)
+            answer = reply.decode(status, headers, body, target)
+        elif "content" not in names and names & completions.MARKER_FIELDS:
+            answer = completions.parse_completion(read(body, dict[str, Any]), headers)
+        else:
+            answer = self._messages.decode(status, headers, body, target)
+        if not _is_blocked(fields):
+            return answer
+        choices = tuple(structs.replace(each, finish=_BLOCKED) for each in answer.choices)
+        return structs.replace(answer, choices=choices)
 
     def decoder(self, target: Target) -> EventDecoder:
         """A decoder for a streamed answer with status 200."""
@@ -85,6 +98,8 @@ class _Answer:
         self._messages = messages
         self._converse: Converse | None = None
         self._text: TextAnswer | None = None
+        self._blocked = False
+        """Whether a guardrail has replaced the answer."""
 
     def event(self, name: str, data: bytes) -> list[Delta]:
         if name != "chunk":
@@ -94,6 +109,10 @@ class _Answer:
         except (binascii.Error, ValueError):
             raise Broken("a chunk of the stream is not in base64") from None
         fields = read(inner, dict[str, Raw])
+        self._blocked = self._blocked or _is_blocked(fields)
+        return self._checked(self._deltas(fields, inner))
+
+    def _deltas(self, fields: Mapping[str, Raw], inner: bytes) -> list[Delta]:
         if fields.keys() & EVENTS.keys():
             self._converse = self._converse or Converse()
         elif self._converse is None and fields.keys() & completions.MARKER_FIELDS:
@@ -108,7 +127,10 @@ class _Answer:
         return self._messages.feed(b"data: " + line + b"\n\n")
 
     def finish(self) -> list[Delta]:
-        return self._reader.finish()
+        return self._checked(self._reader.finish())
+
+    def _checked(self, deltas: list[Delta]) -> list[Delta]:
+        return [_with_blocked_finish(delta) for delta in deltas] if self._blocked else deltas
 
     @property
     def done(self) -> bool:
@@ -121,3 +143,15 @@ class _Answer:
     @property
     def _reader(self) -> Converse | TextAnswer | StreamDecoder:
         return self._converse or self._text or self._messages
+
+
+def _is_blocked(fields: Mapping[str, Raw]) -> bool:
+    return bytes(fields.get(completions.GUARDRAIL, b"")) == b'"INTERVENED"'
+
+
+def _with_blocked_finish(delta: Delta) -> Delta:
+    choices = tuple(
+        structs.replace(choice, finish=_BLOCKED) if choice.finish else choice
+        for choice in delta.choices
+    )
+    return structs.replace(delta, choices=choices)
