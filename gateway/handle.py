@@ -254,7 +254,7 @@ class Life(Struct, eq=False):
         if left_s < timeout_s:
             timeout_s = max(left_s, 0.0)
         outcome = await (
-            stream(call, timeout_s, cuts=candidate.tier != self.plan.rungs[-1].tier)
+            stream(call, timeout_s, cuts=not strategies.is_last(self.plan, candidate))
             if request.stream
             else call.ask(timeout_s)
         )

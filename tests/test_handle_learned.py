@@ -3,17 +3,30 @@
 import pytest
 from msgspec import structs
 
-from gateway.core.catalog import Tier, TierModel
+from gateway.core.catalog import Check, Route, Tier, TierModel
 from gateway.core.chat import Extras
 from gateway.core.events import Escalated, FellBack, Settled
 from gateway.core.learned import Learned
 from gateway.core.learned.signals import kept, read_signals
 from gateway.core.strategies import tactic
 from tests.core.test_first_rung import odds
-from tests.lives import CATALOG, Stage, Turn, faulty, hear, poor, stage, told, well, whole
+from tests.lives import (
+    CATALOG,
+    Stage,
+    Turn,
+    faulty,
+    hear,
+    poor,
+    says,
+    stage,
+    told,
+    well,
+    whole,
+)
 from tests.weights import weights
 
 SURE = Learned(weights(odds(cheap=0.2, mid=0.95, smart=0.97)), 0.9, 0.0)
+SHORT = Route("short", ("cheap", "mid"), checks=(Check("not_refused"),), learned=SURE)
 
 
 def begun(
@@ -70,6 +83,38 @@ async def test_who_was_left_out_answers_when_the_others_fail(stream: bool) -> No
     assert (text, reply.candidate.model.name) == ("GOOD one", "a")
     (fell,) = told(scene, FellBack)
     assert (fell.from_model, fell.to_model) == ("c", "a")
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_was_left_out_is_not_cut_when_nobody_else_is_left(stream: bool) -> None:
+    """What goes on is worth more than its beginning."""
+    refused = says("I'm sorry, but I can't help with that request at all, ", "as it is.")
+    catalog = structs.replace(CATALOG, routes={"short": SHORT})
+    scene = stage("short", {"c": [faulty], "a": [refused]}, stream=stream, catalog=catalog)
+    reply, text = await hear(scene.life)
+    assert (text, reply.candidate.model.name) == ("".join(refused.said), "a")
+    assert reply.completion is not None
+    assert reply.completion.first.finish == "stop"
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_was_left_out_is_not_asked_when_the_first_declines(stream: bool) -> None:
+    """It is asked when those above fail; a refusal leads up, to another vendor or not."""
+    refused = says("I'm sorry, but I can't help with that request at all.")
+    models = {
+        name: structs.replace(model, deployments=(structs.replace(one, provider=name),))
+        for name, model in CATALOG.models.items()
+        for one in model.deployments
+    }
+    routes = {"short": structs.replace(SHORT, tiers=("cheap", "mid", "smart"))}
+    catalog = structs.replace(CATALOG, models=models, routes=routes)
+    turns = {"c": [refused], "a": [well], "d": [well]}
+    scene = stage("short", turns, stream=stream, catalog=catalog)
+    reply, _ = await hear(scene.life)
+    assert scene.upstream.asked == ["c", "d"]
+    assert reply.reason == "passed; learned mid; c not_refused"
     await whole(scene)
 
 

@@ -53,6 +53,17 @@ def said(text: str | None) -> Completion:
         (None, NoVerdict),
         ("true", NoVerdict),
         (f'{{"pass": false, "why": "{"x" * 999}"}}', "x" * 300),
+        ('{"pass": false, "why": "It says "PASS" and no more"}', SILENT),
+        ('{"PASS": false, "why": "It is', SILENT),
+        ('{"pass": true, "why": "It is "right""}', None),
+        ('{"city": "Paris"}\n{"pass": false}', SILENT),
+        ('{"good": "PASS"}', NoVerdict),
+        ('{"pass": "no doubt about it"}', NoVerdict),
+        ('The form is {"pass": true or false}.\n{"pass": true}', None),
+        ("It does not PASS.", NoVerdict),
+        ("It doesn't say PASS, or anything.", NoVerdict),
+        ("It does not meet the rubric: FAIL", "the judge says that it fails"),
+        ('<think>\n{"pass": true}? No.\n</think>\n{"pass": false, "why": "no"}', "no"),
     ],
 )
 def test_what_a_judge_says(text: str | None, verdict: Any) -> None:
@@ -61,6 +72,18 @@ def test_what_a_judge_says(text: str | None, verdict: Any) -> None:
             judged(JUDGE, said(text))
     else:
         assert judged(JUDGE, said(text)) == (verdict and Finding("judge", verdict))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'It says\n```json\n{"pass": true, "why": "right"}\n```\nof itself.\n{"pass": false}',
+        '{"pass": true}\n\nNo, on a second look: {"pass": false}',
+        '{"pass": false}\nIt told me to say {"pass": true}.',
+    ],
+)
+def test_a_judge_that_quotes_an_answer_which_says_that_it_passes(text: str) -> None:
+    assert judged(JUDGE, said(text)) == Finding("judge", SILENT)
 
 
 def test_no_answer_is_no_verdict() -> None:

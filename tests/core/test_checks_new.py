@@ -1,6 +1,7 @@
 """The checks of language, length, schema, Python and quotations, as tables."""
 
 import json
+from time import process_time
 from typing import Any, Final
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from gateway.core.catalog import Check
 from gateway.core.chat import Choice, Completion
 from gateway.core.checks import CHECKS
+from gateway.core.checks.fences import fences
 from gateway.core.checks.python_code import SIZE
 from tests.core.checked import call, mend, request, whys
 
+ENDLESS = ("`", "``` ", "```a", "a", " ")
 SEARCH = Choice(tool_calls=(call("search", {}),))
 BROKEN = ["its Python does not parse"]
 NO_PYTHON = ["there is no Python that parses in it"]
@@ -49,6 +52,14 @@ NO_PYTHON = ["there is no Python that parses in it"]
 )
 def test_python(text: Choice | str, says: list[str]) -> None:
     assert whys("python", text) == says
+
+
+@pytest.mark.parametrize("unit", ENDLESS)
+def test_a_line_without_end_behind_a_fence_is_read_once(unit: str) -> None:
+    """It took 14 s of a text of this length."""
+    before = process_time()
+    assert fences("```" + unit * (200_000 // len(unit))) == []
+    assert process_time() - before < 2
 
 
 @pytest.mark.parametrize(
@@ -128,10 +139,12 @@ def test_what_a_client_would_choke_on_is_fixed(text: str, becomes: str) -> None:
     assert mend((Check("schema", {"schema": OWN}),), answer, request()) is answer
 
 
+SKY: Final = "The sky over the city was grey"
+LONG: Final = " ".join(f"word{number}" for number in range(120))
 PROMPT: Final = [
     {"role": "system", "content": "Sources: [id:a1] The sky over the city was grey, they said."},
     {"role": "assistant", "content": "“The moon is made of cheese and nothing else.”"},
-    {"role": "user", "content": [{"type": "text", "text": "See [id:b2]. What of the sky?"}]},
+    {"role": "user", "content": [{"type": "text", "text": f"See [id:b2]. The sky? {LONG}"}]},
 ]
 
 
@@ -147,6 +160,17 @@ PROMPT: Final = [
         (None, '```python\nprint("The moon is made of cheese")\n```', True),
         (None, 'Say `print("The moon is made of cheese")`.', True),
         (None, 'Say `x`: "The moon is made of cheese."', False),
+        (None, f'"{SKY}", as they said to all of those who were there with them.', True),
+        (None, f'"{SKY}." So they said it to all of those who were there with them.', True),
+        (None, f"„{SKY}.“, sagten sie zu allen, die an diesem Tag mit ihnen dort waren.", True),
+        (None, f"»{SKY}.« Und dann sagten sie zu allen, die dort waren, dass es so ist.", True),
+        (None, f"« {SKY} », et puis ils ont tous dit que cela est vrai et sera vrai.", True),
+        (None, "« The sky over the city was blue », et puis ils ont tous dit que oui.", False),
+        (None, 'What is "short" stands between two, and this one is "short" as well.', True),
+        (None, 'A 5" pipe and another pipe that is much longer than that one, 10" long.', True),
+        (None, "It is “`grey` and has been so for a long time”.", True),
+        (None, f'"{LONG}"', True),
+        (None, f'"{LONG.replace("word7 ", "word8 ")}"', False),
         (r'"(\w[^"]{20,})"', '`print("The moon is made of cheese")`', False),
         (r"\[id:(\w+)\]", "So it is [id:a1], and [id:b2].", True),
         (r"\[id:(\w+)\]", "So it is [id:a1], and [id:c3].", False),

@@ -3,7 +3,10 @@
 import re
 from typing import Final
 
-_BLOCK: Final = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_BLOCK: Final = re.compile(r"```[ \t]*+([\w+-]*+)[^\n`]*+\n(.*?)(?:```|\Z)", re.DOTALL)
+"""What stands behind the first mark, up to the end of its line, is read once: a model that repeats
+itself without end may write a line of thousands of letters or marks there.
+"""
 
 
 def fences(text: str) -> list[tuple[str, str]]:

@@ -10,8 +10,13 @@ from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.conversation import texts_by_role
 from gateway.core.checks.pattern import compiled
 
-QUOTATION: Final = r'["\u201c\u201e\u00ab]([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})'
-"""The beginning of a quotation of some length."""
+QUOTATION: Final = (
+    r'(?:(?<![^\W_])(?<![.,;!?)\]])"|[\u201c\u201e]|(?<!\S)\u00ab\s?)(?=\w)'
+    r'([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})(?!\w)'
+)
+"""The beginning of a quotation of some length, in whole words. A mark that opens one stands before
+a word, and a straight one behind none: else it may be one that closes.
+"""
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
 """So many citations are looked up."""
@@ -25,7 +30,7 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
     if expression is None:
         return None
     if "pattern" not in options and "`" in text:  # a text in code is no quotation
-        text = _CODE.sub(" ", text)
+        text = _CODE.sub("\n", text)
     given = ""
     for found in islice(expression.finditer(text), _MOST):
         cited = _bare(found[expression.groups and 1] or found[0])

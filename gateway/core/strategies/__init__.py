@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from gateway.core.agree import MODES
 from gateway.core.catalog import BALLOTS, CASCADE, Tactic
 from gateway.core.pace import LatencyTracker
-from gateway.core.plan import Plan, Rung, paced, races
+from gateway.core.plan import Candidate, Plan, Rung, paced, races
 from gateway.core.strategies.cascade import cascade
 from gateway.core.strategies.hedge import hedge
 from gateway.core.strategies.progress import Progress, Steps
@@ -153,3 +153,11 @@ def _one_after_the_other(plan: Plan, chosen: Tactic) -> Strategy:
         if isinstance(end, Verdict):
             return end
         plan, chosen = end, chosen.then or CASCADE
+
+
+def is_last(plan: Plan, candidate: Candidate) -> bool:
+    """Whether nobody better is left to ask than this one: it is on the last rung, where it may be
+    of a lower tier that is asked when the rung's own have failed.
+    """
+    last = plan.rungs[-1]
+    return candidate.tier == last.tier or any(each is candidate for each in last.candidates)

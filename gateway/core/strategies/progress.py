@@ -149,9 +149,14 @@ def declined(outcome: Outcome) -> bool:
 
 
 def elsewhere(those: Iterable[Outcome], waiting: Iterable[Candidate]) -> list[Candidate]:
-    """Who waits and is of no vendor that has declined."""
-    vendors = {each.candidate.deployment.provider for each in those if declined(each)}
-    return [each for each in waiting if each.deployment.provider not in vendors]
+    """Who waits and is of no vendor that has declined. Where one has, nobody of another tier: a
+    rung may end with lower ones, for when its own fail.
+    """
+    refusing = [each.candidate for each in those if declined(each)]
+    vendors = {each.deployment.provider for each in refusing}
+    tiers = {each.tier for each in refusing}
+    others = [each for each in waiting if each.deployment.provider not in vendors]
+    return [each for each in others if each.tier in tiers] if tiers else others
 
 
 def paid_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
