@@ -1,6 +1,7 @@
 """Server-sent events from bytes, cut anywhere (WHATWG HTML, section 9.2).
 
-Lines are split on bytes: str.splitlines would also cut at U+2028, which answers contain.
+Lines are split on bytes: str.splitlines would also cut at U+2028, which answers contain. An object
+without `data:` counts as an event: so Google, and some proxies, say why a stream breaks off.
 """
 
 from typing import Final
@@ -24,6 +25,8 @@ class SseDecoder:
         self._rest = b""
         self._name = ""
         self._data: list[bytes] = []
+        self._bare: list[bytes] = []
+        """Lines of an object without `data:`."""
         self._size = 0
         self._overhead = 0
         """Bytes of non-data lines beyond the allowance of each event."""
@@ -51,7 +54,7 @@ class SseDecoder:
                 rest = self._strip_bom(rest)
             self._read(self._lines(rest), events)
             self.at_event_end = self._started and not (
-                self._rest or self._data or self._name or self._too_long
+                self._rest or self._data or self._name or self._bare or self._too_long
             )
         if not events:
             if self._too_long:
@@ -63,7 +66,8 @@ class SseDecoder:
     def finish(self) -> list[tuple[str, bytes]]:
         """The last event, if the stream ended without the empty line after it."""
         self._started = True
-        return self.feed(b"\n\n") if self._rest or self._data or self._too_long else []
+        pending = self._rest or self._data or self._bare or self._too_long
+        return self.feed(b"\n\n") if pending else []
 
     def _strip_bom(self, rest: bytes) -> bytes:
         """The bytes without a leading byte order mark."""
@@ -96,6 +100,9 @@ class SseDecoder:
                     overhead = overhead - _EVENT_ALLOWANCE if overhead > _EVENT_ALLOWANCE else 0
                 else:
                     overhead += 1
+                if self._bare:
+                    events.append(("", b"\n".join(self._bare)))
+                    self._bare = []
                 self._name = ""
             elif line[:5] == b"data:":
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
@@ -105,6 +112,8 @@ class SseDecoder:
                     break
             else:
                 overhead += len(line) + 1
-                if line[:6] == b"event:":
+                if line[:1] == b"{" or self._bare:
+                    self._bare.append(line)
+                elif line[:6] == b"event:":
                     self._name = line[6:].strip().decode("utf-8", "replace")
         self._overhead = overhead

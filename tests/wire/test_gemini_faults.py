@@ -49,6 +49,8 @@ def error(code: int, status: str, message: str = "No.", *details: Any) -> Any:
         (400, "INVALID_ARGUMENT", "Penalty is not enabled for models/gemini-2.5-pro", Unsuitable),
         (400, "INVALID_ARGUMENT", "Thinking is not supported by this model", Unsuitable),
         (400, "INVALID_ARGUMENT", "Unsupported MIME type: application/msword", Unsuitable),
+        (400, "INVALID_ARGUMENT", "It has too many states for serving. Typical causes", Unsuitable),
+        (400, "INVALID_ARGUMENT", "It exceeds the maximum allowed nesting depth.", Unsuitable),
         (400, "INVALID_ARGUMENT", "Function call is missing a thought_signature", Unsuitable),
         (400, "INVALID_ARGUMENT", "Function calling with a response mime type: 'x' is unsupported",
          Unsuitable),

@@ -165,6 +165,19 @@ def test_an_error_inside_a_stream_comes_after_what_was_good(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize("reason", [None, "STOP"])
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_an_error_without_data_before_it_breaks_the_stream(step: int, reason: str | None) -> None:
+    """Google's own SDK expects it so: one object over several lines, after the events."""
+    error = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
+    body = as_sse(answer(candidate("Hi", reason=reason)))
+    body += json.dumps(error, indent=2).replace("\n", "\r\n").encode()
+    for end in (b"", b"\r\n", b"\r\n\r\n"):
+        whole = body + end
+        with pytest.raises(Overloaded, match=r"Overloaded\."):
+            read(whole[at : at + step] for at in range(0, len(whole), step))
+
+
 def test_an_object_is_given_as_soon_as_it_is_whole() -> None:
     decoder = gemini.decoder(TARGET)
     body = as_array(answer(candidate('a "}]{[ \\', reason=None)), END)

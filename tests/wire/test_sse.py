@@ -24,6 +24,9 @@ EVENTS = [
     (b"data: a", [("", b"a")]),
     (b"data: a\n", [("", b"a")]),
     (b"data: a\n\ndata: b\nevent: late", [("", b"a"), ("late", b"b")]),
+    (b'data: a\n\n{"b": 1}\n\ndata: c\n\n', [("", b"a"), ("", b'{"b": 1}'), ("", b"c")]),
+    (b'data: a\n\n{\n "b": 1\n}', [("", b"a"), ("", b'{\n "b": 1\n}')]),
+    (b'data: a\n\n{\n "b": 1\n}\n', [("", b"a"), ("", b'{\n "b": 1\n}')]),
     (b"", []),
     (b"\n\n\n", []),
 ]

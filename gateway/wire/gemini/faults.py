@@ -60,6 +60,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("is not enabled for", Unsuitable),
     ("response mime type", Unsuitable),
     ("unsupported mime type", Unsuitable),
+    ("too many states for serving", Unsuitable),  # the response schema's
+    ("maximum allowed nesting depth", Unsuitable),
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )
