@@ -62,6 +62,8 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, said("Unrecognized request argument: reasoning_effort"), Unsuitable, 400),
     (400, said("Unrecognized request argument supplied: tools"), Unsuitable, 400),
     (400, said("Unknown parameter: 'verbosity'.", code="unknown_parameter"), Unsuitable, 400),
+    (400, said("property 'store' is unsupported, did you mean 'stop'?"), Unsuitable, 400),
+    (400, {"error_code": "BAD_REQUEST", "message": 'json: unknown field "store"'}, Unsuitable, 400),
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
     # Mistral's three forms of it
     (422, {"detail": EXTRA}, Unsuitable, 422),

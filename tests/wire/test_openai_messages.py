@@ -20,7 +20,9 @@ CALL: JSON = {"id": "call_1", "type": "function", "function": {"name": "f", "arg
 SHORT: JSON = {**CALL, "id": "AbCdEf012"}
 CALLED: JSON = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT: JSON = {"role": "tool", "tool_call_id": "call_1", "content": "5"}
-SAID: JSON = {"role": "assistant", "content": "Hello", "refusal": None}
+SAID: JSON = {"role": "assistant", "content": "Hello"}
+UNSET: JSON = {"refusal": None, "annotations": [], "audio": None, "function_call": None}
+SET: JSON = {"refusal": "No", "annotations": [{}], "audio": {"id": "a"}, "function_call": {}}
 BETWEEN: JSON = {"role": "assistant", "content": "OK."}
 SIGNED: JSON = CALL | {"id": "call_1__thought__c2ln", "extra_content": {"google": {}}}
 THOUGHT: JSON = {"reasoning_content": "hm"}
@@ -59,6 +61,10 @@ PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
     ("signed by Google", (), [CALLED | {"tool_calls": [SIGNED, CALL]},
                               RESULT | {"tool_call_id": SIGNED["id"]}],
      [CALLED | {"tool_calls": [CALL, CALL]}, RESULT]),
+    ("what an answer has unset", ("no_developer_role",), [SAID | UNSET, ASK | UNSET],
+     [SAID, ASK | UNSET]),
+    ("unset at OpenAI", (), [SAID | UNSET], [SAID | UNSET]),
+    ("set", ("no_developer_role",), [SAID | SET], [SAID | SET]),
     ("developer", ("no_developer_role",), [DEVELOPER, ASK], [DEVELOPER | {"role": "system"}, ASK]),
     ("user after tool", ("no_user_after_tool",), [CALLED, RESULT, RESULT, ASK, ASK],
      [CALLED, RESULT, RESULT, BETWEEN, ASK, ASK]),

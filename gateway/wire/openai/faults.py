@@ -102,6 +102,7 @@ _THIS_MODEL: Final = tuple(
     (words, Unsuitable)
     for words in (
         "this model", "does not support", "doesn't support", "not supported",
+        "is unsupported", "unknown field",
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
     )
 )  # fmt: skip

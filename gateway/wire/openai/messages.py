@@ -33,6 +33,9 @@ class ForeignFields(Struct, frozen=True):
 
 
 FOREIGN_FIELDS: Final = ForeignFields.__struct_fields__
+_ANSWER_FIELDS: Final = frozenset({"annotations", "audio", "function_call", "refusal"})
+"""OpenAI's fields of answers, which clients send back unset: strict hosts refuse them even so."""
+_UNSET: Final = (b"null", b"[]")
 MESSAGE_QUIRKS: Final = frozenset(
     {
         "echo_reasoning",
@@ -100,8 +103,18 @@ def _adapt(message: Message, quirks: Collection[str]) -> Message:
     if "thought_signatures" in quirks:
         message = restore_signatures(message)
     if role == "assistant":
-        message = _filter_foreign_fields(message, quirks)
+        message = _filter_foreign_fields(_without_unset(message), quirks)
     return _with_short_ids(message) if "short_tool_ids" in quirks else message
+
+
+def _without_unset(message: Message) -> Message:
+    if _ANSWER_FIELDS.isdisjoint(message):
+        return message
+    return {
+        name: raw
+        for name, raw in message.items()
+        if name not in _ANSWER_FIELDS or bytes(raw) not in _UNSET
+    }
 
 
 def _filter_foreign_fields(message: Message, quirks: Collection[str]) -> Message:
