@@ -271,7 +271,8 @@ def spoilt(config: Path, fault: str) -> Path:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("fault", ["port", "ledger", "log"])
 async def test_what_cannot_start_says_why_and_ends(config: Path, workers: str, fault: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    # Other workers' port: the kernel would let ours share it, too.
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = taken.getsockname()[1] if fault == "port" else 0
         log = spoilt(config, fault)
         process = await asyncio.create_subprocess_exec(
