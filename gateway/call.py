@@ -8,10 +8,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold
-from gateway.core.billing import PromptCap, Tally, billed
+from gateway.core.billing import CountCap, Tally, billed
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
-from gateway.core.errors import Broken, ShuttingDown, UpstreamError
+from gateway.core.errors import Broken, ShuttingDown, UpstreamError, is_unsent
 from gateway.core.events import Judged, Settled
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
@@ -47,11 +47,11 @@ class Call(Struct, eq=False):
         try:
             answer = await upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            self.failed(error, Tally(self.prompt_cap()))
+            self.failed(error, Tally(self.count_cap()))
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
-        usage, counted = billed(answer, request, self.prompt_cap)
+        usage, counted = billed(answer, request, self.count_cap)
         self.settle("ok", usage, counted=counted)
         return self.judged(answer, usage)
 
@@ -87,7 +87,7 @@ class Call(Struct, eq=False):
         So the generator has begun before anybody else holds it, and closing it always settles.
         """
         life, candidate, request = self.life, self.candidate, self.request
-        tally = Tally(self.prompt_cap())
+        tally = Tally(self.count_cap())
         try:
             deltas = life.world.upstream.stream(candidate, request, timeout_s=timeout_s)
             async with aclosing(deltas):
@@ -128,11 +128,11 @@ class Call(Struct, eq=False):
             if given and not ends_call_only(error):
                 self.life.end(self.candidate, error)
 
-    def prompt_cap(self) -> PromptCap:
-        """What is held of its prompt, with all that was said in its round."""
+    def count_cap(self) -> CountCap:
+        """What is held of its prompt, with all that was said in its round, and of its answer."""
         to = self.candidate
         answer = to.tokens - to.prompt
-        return PromptCap(self.hold.amounts.tokens - answer, to.model.image_tokens)
+        return CountCap(self.hold.amounts.tokens - answer, answer, to.model.image_tokens)
 
     def _first_deltas(self, first: Sequence[Delta]) -> None:
         now = self.life.world.clock()
@@ -156,7 +156,9 @@ class Call(Struct, eq=False):
         outcome = "internal_error" if isinstance(error, Exception) else "dropped"
         if error.args in ((OUTRUN,), (ShuttingDown.code,)):
             (outcome,) = error.args
-        self.settle(outcome, tally.counted(self.request), counted=True)
+        unsent = is_unsent(error) and not tally.begun
+        owed = Usage() if unsent else tally.counted(self.request)
+        self.settle(outcome, owed, counted=not unsent)
 
     def _blame(self, error: UpstreamError) -> None:
         world, name = self.life.world, self.candidate.deployment.name

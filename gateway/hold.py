@@ -59,7 +59,7 @@ async def reserve(
         if world.health.troubled:
             world.health.call_started(candidate.deployment.name, call.began)
     except BaseException as error:
-        call.failed(error, Tally(call.prompt_cap()))
+        call.failed(error, Tally(call.count_cap()))
         raise
     return call
 

@@ -35,7 +35,7 @@ async def watch(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
         worth = worth_watching(call.wanted.checks.all, call.request)
         watched = _Watched(call, timeout_s, cuts=cuts) if worth else None
     except BaseException as error:
-        call.failed(error, Tally(call.prompt_cap()))
+        call.failed(error, Tally(call.count_cap()))
         raise
     if watched is None:
         return await call.ask(timeout_s)
@@ -61,7 +61,7 @@ class _Watched:
         self.timeout_s = timeout_s
         self.cuts = cuts
         self.answered: Answered | None = None
-        self._tally = Tally(call.prompt_cap())
+        self._tally = Tally(call.count_cap())
         self._assembly = Assembly()
         self._early: EarlyChecks | None = EarlyChecks(asked.local, request)
         self._flows = not (call.wanted.buffered or asked.external or self._early.never)

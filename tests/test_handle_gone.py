@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.errors import Faulty
 from gateway.core.events import Dropped, Settled
-from tests.lives import ANSWER, PROMPT, Turn, hear, poor, stage, told, well, whole
+from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,17 @@ async def test_a_drain_ends_when_its_time_is_over() -> None:
         await task
     assert scene.life.tab.spent == PROMPT + 2
     assert len(told(scene, Dropped)) == 1
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_of_which_nothing_is_told_costs_no_more_than_its_limit(
+    stream: bool,
+) -> None:
+    """Of a host that tells no usage: the answer ends at its limit, 20 tokens of long words."""
+    turns = {"a": [says("international " * 20, told=False)]}
+    scene = stage("open", turns, stream=stream)
+    await hear(scene.life)
+    [settled] = told(scene, Settled)
+    assert settled.record.cost == PROMPT + 20 <= settled.record.held
     await whole(scene)

@@ -152,7 +152,8 @@ async def test_what_comes_together_with_what_decides(said: tuple[str, ...], show
     scene = stage("open", turns, stream=True, extras=JUDGED)
     _, text = await hear(scene.life)
     assert text == shown
-    assert scene.life.tab.spent == PROMPT + -(-len(shown) // 4)
+    limit = 20  # of whose tokens some are long words
+    assert scene.life.tab.spent == PROMPT + min(-(-len(shown) // 4), limit)
     await whole(scene)
 
 

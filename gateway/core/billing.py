@@ -1,6 +1,7 @@
 """What an answer is billed at: a whole one, and a streamed one wherever it ends."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -8,18 +9,22 @@ from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.flow import Sink
 
+_ANY: Final = 2**53
 
-class PromptCap(Struct, frozen=True):
-    """Of a call, in tokens: what is held of its `prompt`, and what its model takes for an image. A
-    prompt that we count ourselves is no more than that: its model may be known to count less.
+
+class CountCap(Struct, frozen=True):
+    """Of a call, in tokens: what is held of its `prompt` and its `answer`, and what its model takes
+    for an image. What we count ourselves is no more than that: its model may be known to count
+    less, and may not say more than its limit, however many bytes that is.
     """
 
-    prompt: int = 2**53
+    prompt: int = _ANY
+    answer: int = _ANY
     each_image: int = tokens.IMAGE_TOKENS
 
 
 def billed(
-    answer: Completion, request: ChatRequest, most: Callable[[], PromptCap] = PromptCap
+    answer: Completion, request: ChatRequest, most: Callable[[], CountCap] = CountCap
 ) -> tuple[Usage, bool]:
     """The usage of a whole answer, and whether we had to count some of it ourselves."""
     usage = answer.usage
@@ -29,16 +34,16 @@ def billed(
 
 
 def _believed(
-    usage: Usage | None, counted: int, request: ChatRequest, most: PromptCap
+    usage: Usage | None, counted: int, request: ChatRequest, most: CountCap
 ) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
     if usage is not None and usage.prompt and (usage.completion or not counted):
         return usage, False
     known = _with_input(usage or Usage(), request, most)
-    return structs.replace(known, completion=known.completion or counted), True
+    return structs.replace(known, completion=known.completion or min(counted, most.answer)), True
 
 
-def _with_input(known: Usage, request: ChatRequest, most: PromptCap) -> Usage:
+def _with_input(known: Usage, request: ChatRequest, most: CountCap) -> Usage:
     """With a prompt that we counted, where none is known."""
     if known.prompt:
         return known
@@ -50,11 +55,13 @@ def _with_input(known: Usage, request: ChatRequest, most: PromptCap) -> Usage:
 class Tally:
     """Counts the deltas of one call."""
 
-    __slots__ = ("_begun", "_most", "_size", "usage")
+    __slots__ = ("_begun", "_finished", "_most", "_size", "_told", "usage")
 
-    def __init__(self, most: PromptCap | None = None) -> None:
-        self._most = most or PromptCap()
-        self._begun = False
+    def __init__(self, most: CountCap | None = None) -> None:
+        self._most = most or CountCap()
+        self._begun = self._finished = False
+        self._told = -1
+        """The size when the provider told its usage behind the end of its answer."""
         self.usage: Usage | None = None
         """The last usage that the provider told."""
         self._size = 0
@@ -87,8 +94,6 @@ class Tally:
     def _look(self, delta: Delta) -> None:
         """At one that may be more than text."""
         self._begun = True
-        if delta.usage is not None:
-            self.usage = delta.usage
         for choice in delta.choices:
             self._size += len(choice.text.encode())
             if choice.reasoning or choice.refusal:
@@ -97,12 +102,22 @@ class Tally:
                 self._size += len(call.arguments.encode())
             if choice.extra:
                 self._size += tokens.function_size(choice.extra)
+            if choice.finish is not None:
+                self._finished = True
+        if delta.usage is not None:
+            self.usage = delta.usage
+            self._told = self._size if self._finished else -1
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""
         return _believed(self.usage, tokens.count(self._size), request, self._most)
 
     def counted(self, request: ChatRequest) -> Usage:
-        """What the provider told, or as much as we counted where that is more."""
+        """What the provider told, or as much as we counted where that is more and something was
+        said after it had told.
+        """
         known = _with_input(self.usage or Usage(), request, self._most)
-        return structs.replace(known, completion=max(known.completion, tokens.count(self._size)))
+        if known.completion and self._told == self._size:
+            return known
+        counted = min(tokens.count(self._size), self._most.answer)
+        return structs.replace(known, completion=max(known.completion, counted))

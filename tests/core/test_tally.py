@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from gateway.core.billing import PromptCap, Tally, billed
+from gateway.core.billing import CountCap, Tally, billed
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from tests.core.asked import request, user
 
 ASKED = request(user("x" * 40))
+END = Delta((ChoiceDelta(finish="stop"),))
 
 
 def text(piece: str) -> Delta:
@@ -80,7 +81,7 @@ def test_what_a_whole_answer_is_billed_at(
 
 def test_an_image_that_nobody_told_of_is_billed_at_what_its_model_takes() -> None:
     asked = request(user([{"type": "image_url", "image_url": {"url": "x"}}]))
-    most = PromptCap(each_image=5_000)
+    most = CountCap(each_image=5_000)
     tally = Tally(most)
     assert tally.counted(asked).prompt == 5_000
     assert tally.billed(asked)[0].prompt == 5_000
@@ -107,7 +108,7 @@ def test_sound_that_nobody_told_of_is_billed_as_sound(told: Usage | None, expect
 
 def test_a_prompt_that_we_count_ourselves_is_no_more_than_is_held() -> None:
     """Of a model that makes fewer tokens of it than we think."""
-    most = PromptCap(prompt=4)
+    most = CountCap(prompt=4)
     tally = Tally(most)
     tally.add((text("abcd"),))
     assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(4, 1)
@@ -115,6 +116,40 @@ def test_a_prompt_that_we_count_ourselves_is_no_more_than_is_held() -> None:
     assert billed(answer, ASKED, lambda: most) == (Usage(4, 1), True)
     tally.add((Delta(usage=Usage(99, 30)),))
     assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(99, 30)
+
+
+def test_an_answer_that_we_count_ourselves_is_no_more_than_its_limit() -> None:
+    """Of words that are long: a token of such a text has more bytes than we think."""
+    most, long = CountCap(answer=3), "international " * 3
+    tally = Tally(most)
+    tally.add((text(long),))
+    assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(10, 3)
+    answer = Completion(choices=(Choice(text=long),))
+    assert billed(answer, ASKED, lambda: most) == (Usage(10, 3), True)
+    tally.add((Delta(usage=Usage(99, 30)),))
+    assert tally.counted(ASKED) == tally.billed(ASKED)[0] == Usage(99, 30), "as it was told"
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        ([END, Delta(usage=Usage(9, 3))], 3),
+        ([structs.replace(END, usage=Usage(9, 3))], 3),
+        ([END, Delta(usage=Usage(9, 2)), Delta(usage=Usage(9, 3))], 3),
+        ([END, Delta(usage=Usage(9, 0))], 11),  # it has not counted
+        ([END, Delta(usage=Usage(9, 3)), Delta((ChoiceDelta(text="abcd"),))], 12),
+        ([Delta(usage=Usage(9, 3)), END], 11),  # more was to come
+        ([Delta(usage=Usage(9, 3))], 11),
+    ],
+)
+def test_what_was_told_behind_the_end_is_what_it_is_billed_at(
+    deltas: list[Delta], expected: int
+) -> None:
+    """Whoever hangs up at the last word pays what the provider bills for all of them."""
+    tally = Tally()
+    tally.add((text("international " * 3),))
+    tally.add(deltas)
+    assert tally.counted(ASKED) == Usage(9, expected)
 
 
 def test_a_call_of_a_function_as_it_once_was_is_counted() -> None:
