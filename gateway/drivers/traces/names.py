@@ -72,6 +72,8 @@ REQUEST_FIELDS: Final[Mapping[str, str]] = {
     "seed": "gen_ai.request.seed",
 }
 """Fields of a client's JSON that are numbers."""
+INTEGERS: Final = frozenset({"seed"})
+"""Those that are integers in the conventions; the others are doubles."""
 _DIALECTS: Final[Mapping[str, str]] = {
     "anthropic": "anthropic",
     "anthropic-vertex": "gcp.vertex_ai",

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.chat import ChatRequest, Choice, Completion
-from gateway.drivers.traces.names import NAMES, REQUEST_FIELDS
+from gateway.drivers.traces.names import INTEGERS, NAMES, REQUEST_FIELDS
 
 _INT64: Final = range(-(2**63), 2**63)
 """The range of an attribute: for other integers the exporter would log a traceback."""
@@ -25,7 +25,9 @@ def request_attributes(request: ChatRequest | None, *, stream: bool) -> dict[str
         attributes[NAMES["choices"]] = request.n
     for field, name in REQUEST_FIELDS.items():
         value = request.json(field) if field in request.fields else None
-        if isinstance(value, float) or (isinstance(value, int) and value in _INT64):
+        if type(value) is int and value in _INT64:
+            attributes[name] = value if field in INTEGERS else float(value)
+        elif type(value) is float and field not in INTEGERS:
             attributes[name] = value
     return attributes
 
