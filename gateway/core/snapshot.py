@@ -230,8 +230,9 @@ QUIRKS: Final[Mapping[str, str]] = {
     "stay in earlier turns, and a turn that calls tools has its `reasoning` as "
     "`reasoning_content`, or an empty one, where the client sent none. To others they are not "
     "sent: many refuse them.",
-    "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`): it reads them "
-    "with the rights of its key or account, for every tenant. Otherwise such a request is refused.",
+    "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`) and data stores "
+    "(the tools `retrieval` and `fileSearch`): it reads them with the rights of its key or "
+    "account, for every tenant. Otherwise such a request is refused.",
     "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason.",
     "max_tokens": "It knows `max_tokens` only, not `max_completion_tokens`.",
     "no_developer_role": "It does not know the role `developer`: `system` is sent.",

@@ -1,5 +1,5 @@
-"""References to files in cloud storage are refused. Google and AWS read them with the gateway's own
-credentials, so a tenant could read whatever our account can.
+"""References to files in cloud storage, and to data stores, are refused. Google and AWS read them
+with the gateway's own credentials, so a tenant could read whatever our account can.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,8 @@ _NAMES: Final = frozenset({
     "file_data", "file_id", "fileUri", "file_uri", "image_url", "url", "video_url",
 })  # fmt: skip
 """Fields of OpenAI's parts and of Google's own that may hold a file's URI."""
+_STORES: Final = ("fileSearch", "retrieval")
+"""Google's tools that search the account's own data."""
 _S3: Final = "s3Location"
 """The field of Converse's blocks that holds one."""
 
@@ -25,6 +27,16 @@ def refuse_buckets(messages: Any) -> None:
     for name, value, place in _fields(messages, "messages"):
         if name in _NAMES and isinstance(value, str) and _in_bucket(value):
             raise _refusal(place, "Google Cloud Storage")
+
+
+def refuse_stores(tools: Any) -> None:
+    """Raises InvalidRequest for the first of Google's tools that searches a data store."""
+    for at, tool in enumerate(tools if isinstance(tools, list) else ()):
+        for name in _STORES:
+            if isinstance(tool, Mapping) and tool.get(name) is not None:
+                place = f"tools[{at}].{name}"
+                message = f"{place}: this gateway searches no data at Google for you"
+                raise InvalidRequest(message, param=place)
 
 
 def refuse_s3(value: Any, where: str) -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import gemini
@@ -138,6 +139,18 @@ def test_a_declaration() -> None:
     assert body(tools=[CLOCK])["tools"] == [
         {"functionDeclarations": [{"name": "clock", "description": ""}]}
     ]
+
+
+@pytest.mark.parametrize("name", ["fileSearch", "retrieval"])
+def test_data_is_not_searched_for_a_tenant_unless_its_provider_may(name: str) -> None:
+    """Google would search the stores of our own account."""
+    store = {"vertexAiSearch": {"datastore": "projects/p/locations/global/dataStores/hr"}}
+    tools = [WEATHER, {"googleSearch": {}, name: store}]
+    with pytest.raises(InvalidRequest, match="searches no data") as refused:
+        body(tools=tools)
+    assert refused.value.param == f"tools[1].{name}"
+    reads = structs.replace(TARGET, quirks=frozenset({"gs_uris"}))
+    assert body(reads, tools=tools)["tools"][0] == tools[1]
 
 
 def test_tools_of_googles_own_and_its_own_fields_go_on() -> None:

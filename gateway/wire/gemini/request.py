@@ -9,7 +9,7 @@ import msgspec
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import request_fields
-from gateway.wire.buckets import ALLOWED, refuse_buckets
+from gateway.wire.buckets import ALLOWED, refuse_buckets, refuse_stores
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.gemini.config import config, json_output, thinking
 from gateway.wire.gemini.contents import Conversation
@@ -62,6 +62,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     request_fields.refuse(given, REFUSED, "Google's models")
     if ALLOWED not in target.quirks:
         refuse_buckets(given.get("messages"))
+        refuse_stores(given.get("tools"))
     accepts = generation(target.upstream)
     chat = Conversation(given.get("messages"), needs_signatures=accepts.needs_signatures)
     tools = Tools(given.get("tools"))
