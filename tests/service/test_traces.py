@@ -218,16 +218,14 @@ async def test_words_are_sent_only_when_asked_for(content: str, stream: bool) ->
 
 async def test_numbers_of_a_request_have_the_types_of_the_conventions() -> None:
     """A backend that took the first `1` for a whole number loses each `0.5` after it."""
-    asked = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": -1}
+    asked: dict[str, Any] = {"temperature": 1, "top_p": 1, "frequency_penalty": 0}
     async with tracing() as told:
-        for seed in (5, 5.0):
-            await told.ask("climb", seed=seed, **asked)
-    for call in told.collector.of("CLIENT"):
-        for field, number in asked.items():
-            value = call.attributes[f"gen_ai.request.{field}"]
-            assert (value, type(value)) == (number, float), field
-    seeds = [call.attributes.get("gen_ai.request.seed") for call in told.collector.of("CLIENT")]
-    assert {(seed, type(seed)) for seed in seeds} == {(5, int), (None, type(None))}
+        await told.ask("climb", seed=5, **asked)
+    attributes = told.collector.of("CLIENT")[0].attributes
+    for field, number in asked.items():
+        value = attributes[f"gen_ai.request.{field}"]
+        assert (value, type(value)) == (number, float), field
+    assert type(attributes["gen_ai.request.seed"]) is int
 
 
 ODD: dict[str, dict[str, Any]] = {
