@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.flow import Sink
+from gateway.core.usage import NOT_BILLED
 
 _ANY: Final = 2**53
 
@@ -37,6 +38,8 @@ def _believed(
     usage: Usage | None, counted: int, request: ChatRequest, most: CountCap
 ) -> tuple[Usage, bool]:
     """No prompt has no tokens, and no text: a provider that says so has not counted."""
+    if usage is NOT_BILLED:
+        return usage, False
     if usage is not None and usage.prompt and (usage.completion or not counted):
         return usage, False
     known = _with_input(usage or Usage(), request, most)
@@ -116,6 +119,8 @@ class Tally:
         """What the provider told, or as much as we counted where that is more and something was
         said after it had told.
         """
+        if self.usage is NOT_BILLED:
+            return self.usage
         known = _with_input(self.usage or Usage(), request, self._most)
         if known.completion and self._told == self._size:
             return known

@@ -1,5 +1,7 @@
 """What a provider counted for a call: of an answer, or of one that failed."""
 
+from typing import Final
+
 from msgspec import Struct
 
 
@@ -24,3 +26,9 @@ class Usage(Struct, frozen=True, gc=False):
     """Part of `audio_prompt` and of `cached`, as far as it is told."""
     image_completion: int = 0
     """Part of `completion`: images, which some charge by a price of their own."""
+
+
+NOT_BILLED: Final = Usage()
+"""Of an answer for which its provider charges nothing, whatever it counted. It is known by its
+identity: other zeros say that nothing was counted.
+"""

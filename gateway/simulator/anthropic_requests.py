@@ -35,8 +35,9 @@ def read_hosted(body: bytes, version: str, model: str, *, stream: bool) -> Simul
         raise Fault(400, "anthropic_version: Field required")
     if given_version != version:
         raise Fault(400, f"anthropic_version: Input should be '{version}'")
-    if "model" in fields:
-        raise Fault(400, "model: Extra inputs are not permitted")
+    for name in ("model", "cache_control"):
+        if name in fields:
+            raise Fault(400, f"{name}: Extra inputs are not permitted")
     return _parse_request(fields | {"model": model, "stream": stream})
 
 
@@ -59,6 +60,8 @@ def _parse_request(fields: Mapping[str, Any]) -> SimulatedRequest:
     temperature = given.get("temperature", 0)
     if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
         raise Fault(400, "temperature: range: 0..1")
+    if "@" in str((given.get("metadata") or {}).get("user_id")):
+        raise Fault(400, "metadata.user_id: user_id appears to contain an email address.")
     messages = _messages(_typed(given, "messages", list, "list"))
     user_texts = [_plain_texts(_blocks(m["content"])) for m in messages if m["role"] == "user"]
     questions = [texts for texts in user_texts if texts]

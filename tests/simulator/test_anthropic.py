@@ -225,6 +225,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
     ({"max_tokens": "9"}, "max_tokens: Input should be a valid integer"),
     ({"temperature": 1.5}, "temperature: range: 0..1"),
+    (
+        {"metadata": {"user_id": "jo@example.com"}},
+        "metadata.user_id: user_id appears to contain an email address.",
+    ),
     ({"messages": []}, "messages: at least one message is required"),
     (turn("system", "user"), 'messages: Unexpected role "system"'),
     (turn("tool"), "messages.0.role: Input should be 'user' or 'assistant'"),

@@ -104,6 +104,7 @@ async def test_the_chunks_of_invoke_hold_anthropics_events(http: httpx.AsyncClie
             ({"without": "anthropic_version"}, "anthropic_version: Field required"),
             ({"anthropic_version": "2023-06-01"}, "anthropic_version: Input should be '"),
             ({"model": "mid-right"}, "model: Extra inputs are not permitted"),
+            ({"cache_control": {}}, "cache_control: Extra inputs are not permitted"),
             ({"without": "max_tokens"}, "max_tokens: Field required"),
         ]
     ]

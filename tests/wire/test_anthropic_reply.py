@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from gateway.core.billing import Tally, billed
 from gateway.core.chat import Completion, ToolCall, Usage
 from gateway.core.errors import (
     Broken,
@@ -20,8 +21,11 @@ from gateway.core.errors import (
     Unsuitable,
     UpstreamError,
 )
+from gateway.core.usage import NOT_BILLED
 from gateway.wire import anthropic
-from tests.wire.anthropic_streams import PROPERTY, TARGET, WORDS
+from tests.wire import anthropic_streams
+from tests.wire.anthropic_streams import PROPERTY, TARGET, WORDS, sse, start, text
+from tests.wire.chats import chat
 
 JSON = dict[str, Any]
 
@@ -70,6 +74,42 @@ def test_thoughts_keep_their_signatures() -> None:
     assert found.reasoning == "Hm."
     assert json.loads(bytes(found.extra["thinking_blocks"])) == blocks
     assert found.text == "4"
+
+
+@pytest.mark.parametrize(
+    ("content", "details", "is_billed"),
+    [
+        ([], {"category": "cyber", "explanation": "No."}, False),
+        ([], {"category": "general_harms"}, False),
+        ([], {"category": None}, False),
+        ([], {"category": ["odd"]}, True),
+        ([], None, False),
+        ([], {"category": "bio", "explanation": "No."}, True),
+        ([], {"category": "frontier_llm"}, True),
+        ([], {"category": "reasoning_extraction"}, True),
+        ([{"type": "text", "text": "Well"}], {"category": "cyber"}, True),
+    ],
+)
+def test_a_refusal_before_any_output_is_not_billed(
+    content: list[JSON], details: Any, is_billed: bool
+) -> None:
+    counts = {"input_tokens": 106, "output_tokens": 1}
+    answer = decode(content, "refusal", stop_details=details, usage=counts)
+    assert answer.usage == (Usage(106, 1) if is_billed else NOT_BILLED)
+    assert billed(answer, chat()) == (answer.usage, False)
+    ending = {"stop_reason": "refusal", "stop_details": details}
+    deltas = anthropic_streams.read([
+        sse(
+            start(**counts),
+            *(text(0, "Well") if content else []),
+            {"type": "message_delta", "delta": ending, "usage": {"output_tokens": 1}},
+            {"type": "message_stop"},
+        )
+    ])  # fmt: skip
+    tally = Tally()
+    tally.add(deltas)
+    assert tally.billed(chat())[0] == answer.usage
+    assert tally.counted(chat()).prompt == (106 if is_billed else 0)
 
 
 def test_tools_that_ran_at_the_provider_are_no_calls() -> None:

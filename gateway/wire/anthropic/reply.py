@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.faults import fault, read, stream_fault
-from gateway.wire.anthropic.usage import parse_usage
+from gateway.wire.anthropic.usage import billed_usage
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, url_citation
 from gateway.wire.dialect import Target
@@ -117,7 +117,9 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     message = read(body, _Message)
-    usage = parse_usage(message.usage)
+    usage = billed_usage(
+        message.usage, message.stop_reason, message.stop_details, empty=not message.content
+    )
     try:
         choice = _choice(message)
     except UpstreamError as error:

@@ -10,7 +10,7 @@ from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.anthropic.blocks import Block, Piece, open_block
 from gateway.wire.anthropic.faults import read, stream_fault
 from gateway.wire.anthropic.reply import decode, finish, refusal
-from gateway.wire.anthropic.usage import merge_usage, parse_usage
+from gateway.wire.anthropic.usage import billed_usage, merge_usage, parse_usage
 from gateway.wire.dialect import NO_TEMPLATE, StreamDecoder, Target
 from gateway.wire.extra_fields import Collected, beside
 from gateway.wire.faults import with_usage
@@ -169,9 +169,9 @@ class Decoder:
     def message_delta(self, data: bytes) -> Delta | None:
         event = read(data, _MessageDelta)
         self._usage = merge_usage(self._usage, event.usage)
-        usage = parse_usage(self._usage)
         if event.delta.stop_reason or not self._stopped:
             self._ending = event.delta
+        usage = self._billed_usage()
         self._context_management = event.context_management or self._context_management
         if usage is None:
             return None
@@ -205,7 +205,11 @@ class Decoder:
             extra=collected.extras(),
         )
         extra = beside(container=ending.container, context_management=self._context_management)
-        return Delta((last,), parse_usage(self._usage), self._id, extra=extra)
+        return Delta((last,), self._billed_usage(), self._id, extra=extra)
+
+    def _billed_usage(self) -> Usage | None:
+        reason, details = self._ending.stop_reason, self._ending.stop_details
+        return billed_usage(self._usage, reason, details, empty=not self._open)
 
     def _to_delta(self, delta: ChoiceDelta | None) -> Delta | None:
         if delta is None:

@@ -7,13 +7,18 @@ in `iterations`. Source: Anthropic's pages on compaction and on the advisor tool
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.core.chat import Usage
+from gateway.core.usage import NOT_BILLED, Usage
 from gateway.wire.counts import are_plausible
 
 _INPUTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COUNTS: Final = (*_INPUTS, "output_tokens")
 _BILLED_ITERATIONS: Final = frozenset({"advisor_message", "compaction"})
 """Types of iterations that the top-level counts leave out."""
+_BILLED_REFUSALS: Final = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
+"""Categories of refusals that are billed even before any output. Those of others, and of none, are
+not, at any host: the counts in `usage` are not charged. Source: Anthropic, "Refusals and fallback",
+How refusals are billed, of September 2026; it says that the categories may change.
+"""
 
 
 def parse_usage(value: Any) -> Usage | None:
@@ -75,3 +80,14 @@ def merge_usage(known: Mapping[str, Any], update: Any) -> Mapping[str, Any]:
         name: value for name, value in update.items() if value is not None and name not in omitted
     }
     return {**known, **new}
+
+
+def billed_usage(usage: Any, stop_reason: str | None, details: Any, *, empty: bool) -> Usage | None:
+    """The parsed usage; NOT_BILLED for a refusal before any output, if its category is not billed.
+    `empty`: the answer has no content.
+    """
+    if empty and stop_reason == "refusal":
+        category = details.get("category") if isinstance(details, Mapping) else None
+        if category is None or (isinstance(category, str) and category not in _BILLED_REFUSALS):
+            return NOT_BILLED
+    return parse_usage(usage)
