@@ -32,7 +32,16 @@ from gateway.core.chat import (
     Extras,
     Usage,
 )
-from gateway.core.errors import Faulty, LedgerDown, Rejected, Reset, Throttled, TimedOut, Unsuitable
+from gateway.core.errors import (
+    UNSENT,
+    Faulty,
+    LedgerDown,
+    Rejected,
+    Reset,
+    Throttled,
+    TimedOut,
+    Unsuitable,
+)
 from gateway.core.events import About, Event, Settled, lawful
 from gateway.core.flow import Deltas, Sink
 from gateway.core.health import Health, RetryBudget
@@ -64,9 +73,17 @@ class Turn:
     error: Exception | None = None
     stalls: bool = False
 
+    connects: bool = True
+    """Whether one that stalls was sent its request."""
+
     async def begun(self) -> None:
-        if self.stalls:
-            await asyncio.Event().wait()
+        try:
+            if self.stalls:
+                await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            if not self.connects:
+                error.add_note(UNSENT)
+            raise
 
     took_s: float = 1.0
     each_s: float = 0.0

@@ -67,6 +67,25 @@ async def test_a_drain_ends_when_its_time_is_over() -> None:
     await whole(scene)
 
 
+@pytest.mark.parametrize("asked", ["open", "judged"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("connects", "spent"), [(True, PROMPT), (False, 0)])
+async def test_what_was_never_sent_costs_nothing(
+    asked: str, stream: bool, connects: bool, spent: int
+) -> None:
+    """As who leaves while the provider is still connected to."""
+    scene = stage(asked, {"a": [Turn(stalls=True, connects=connects)]}, stream=stream)
+    task = asyncio.create_task(hear(scene.life))
+    for _ in range(20):  # it stalls by then
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert scene.life.tab.spent == spent
+    assert [event.record.outcome for event in told(scene, Settled)] == ["dropped"]
+    await whole(scene)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_of_which_nothing_is_told_costs_no_more_than_its_limit(
     stream: bool,

@@ -18,6 +18,7 @@ from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, wel
 
 other = says("BAD")
 slow = Turn(stalls=True)
+unsent = Turn(stalls=True, connects=False)
 broken = Turn(error=Faulty("500"))
 
 
@@ -63,7 +64,9 @@ async def test_a_request_is_counted_once_however_many_calls_it_makes() -> None:
 
 @pytest.mark.parametrize("asked", ["hedge", "judged-hedge"])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("a", "b", "wins"), [(slow, well, "b"), (broken, well, "b")])
+@pytest.mark.parametrize(
+    ("a", "b", "wins"), [(slow, well, "b"), (broken, well, "b"), (unsent, well, "b")]
+)
 async def test_a_race(asked: str, stream: bool, a: Turn, b: Turn, wins: str) -> None:
     scene = stage(asked, {"a": [a], "b": [b]}, stream=stream)
     reply, text = await hear(scene.life)
@@ -71,6 +74,7 @@ async def test_a_race(asked: str, stream: bool, a: Turn, b: Turn, wins: str) -> 
     settled = {event.record.model: event.record for event in told(scene, Settled)}
     assert settled["a"].purpose == settled["b"].purpose == "answer"
     assert settled["a"].cost == (PROMPT if a is slow else 0), "who was outrun is paid, too"
+    assert (a is broken) == (settled["a"].outcome != "outrun")
     assert len(told(scene, Replied)) == 1
     await whole(scene)
 

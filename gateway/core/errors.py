@@ -235,6 +235,14 @@ class UpstreamError(GatewayError):
             self.status = status
 
 
+UNSENT: Final = "nothing was sent"
+"""The note of a cancellation that struck a call before any of it was sent: it costs nothing."""
+
+
+def is_unsent(error: BaseException | None) -> bool:
+    return UNSENT in getattr(error, "__notes__", ())
+
+
 class Unreachable(UpstreamError):
     kind = code = "unreachable"
 
@@ -246,7 +254,7 @@ class Reset(UpstreamError):
 
 class TimedOut(UpstreamError):
     kind = code = "timed_out"
-    bills = "prompt"
+    bills: ClassVar[Bills] = "prompt"
 
 
 class Throttled(UpstreamError):

@@ -153,7 +153,9 @@ class LedgerDriver(Ledger, Protocol):
 
 
 class Upstream(Protocol):
-    """Calls to providers. Raises UpstreamError, and nothing else."""
+    """Calls to providers. Raises UpstreamError, and nothing else. Cancelled before anything was
+    sent, it says so by a note: UNSENT.
+    """
 
     async def send(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from socket import AF_UNSPEC, AddressFamily
 from ssl import SSLContext
 from types import TracebackType
@@ -16,7 +17,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.core.chat import ChatRequest, Completion
-from gateway.core.errors import Unsuitable, UpstreamError
+from gateway.core.errors import UNSENT, Unsuitable, UpstreamError, is_unsent
 from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
@@ -31,6 +32,8 @@ from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
 
 _CONNECTIONS: Final = 0  # unlimited: admission bounds the requests in flight
 _MIN_TIMEOUT_S: Final = 0.001  # no time at all would be no limit
+_SENDING: Final[ContextVar[bool]] = ContextVar("sending", default=False)
+"""Whether this task has a connection for its call, which is on its way."""
 
 
 class _Request(aiohttp.ClientRequest):
@@ -42,6 +45,7 @@ class _Request(aiohttp.ClientRequest):
         if conn.protocol is None or conn.protocol.should_close:
             conn.close()
             raise aiohttp.ServerDisconnectedError
+        _SENDING.set(True)
         return await super().send(conn)
 
 
@@ -159,7 +163,7 @@ class AiohttpUpstream:
         left_s = max(timeout_s - (time.monotonic() - began_s), _MIN_TIMEOUT_S)
         response_started = False
         try:
-            async with self._post(call, auth_headers, left_s) as response:
+            async with await self._post(call, auth_headers, left_s) as response:
                 response_started = True
                 body = await _read_body(response)
                 return call.read(
@@ -215,25 +219,29 @@ class AiohttpUpstream:
         if last:
             yield last
 
-    def _post(
-        self,
-        call: ProviderCall,
-        auth_headers: Mapping[str, str],
-        total_s: float | None,
-    ) -> "aiohttp.client._RequestContextManager":
+    async def _post(
+        self, call: ProviderCall, auth_headers: Mapping[str, str], total_s: float | None
+    ) -> aiohttp.ClientResponse:
+        """The head of an answer. Cancelled, or out of time, it says where nothing was sent."""
         if not is_path(call.http.path):
             raise Unsuitable("the model's name cannot be sent")
-        return self._session_for(call.setup.provider.proxy).post(
-            URL(call.url, encoded=True),  # else %3A becomes a colon, and the signature is invalid
-            data=call.http.body,
-            headers={
-                **call.http.headers,
-                **self._calls.headers[call.setup.provider.name],
-                **auth_headers,
-            },
-            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
-            allow_redirects=False,
-        )
+        _SENDING.set(False)
+        try:
+            return await self._session_for(call.setup.provider.proxy).post(
+                URL(call.url, encoded=True),  # else %3A becomes a colon: not what was signed
+                data=call.http.body,
+                headers={
+                    **call.http.headers,
+                    **self._calls.headers[call.setup.provider.name],
+                    **auth_headers,
+                },
+                timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=self._timeouts.connect_s),
+                allow_redirects=False,
+            )
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if not _SENDING.get():
+                error.add_note(UNSENT)
+            raise
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
@@ -282,7 +290,8 @@ def _classify(error: Exception, elapsed_s: float, *, response_started: bool) -> 
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return failures.unreachable()
     if isinstance(error, TimeoutError):
-        return failures.timed_out()
+        unsent = is_unsent(error) or is_unsent(error.__context__)  # the cancellation it is made of
+        return failures.no_time() if unsent else failures.timed_out()
     if response_started or isinstance(error, aiohttp.ClientResponseError):
         return failures.broken()
     return failures.closed_early(elapsed_s, error)

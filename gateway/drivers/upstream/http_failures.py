@@ -43,8 +43,15 @@ def timed_out() -> TimedOut:
     return TimedOut("the provider did not answer in time")
 
 
+class _Unsent(TimedOut):
+    """Nothing was sent, so nothing is billed."""
+
+    bills = "nothing"
+
+
 def no_time() -> TimedOut:
-    return TimedOut("there was no time left to ask the provider")
+    """There was none to connect, either."""
+    return _Unsent("there was no time left to ask the provider")
 
 
 def reset() -> Reset:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from gateway.core.errors import Unreachable, UpstreamError
+from gateway.core.errors import UNSENT, Unreachable, UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
 from gateway.drivers.upstream.http_connection import Connection, Stale
@@ -136,7 +136,10 @@ class Pool:
                 await self._dial(connection)
         except TimeoutError as error:
             out_of_time = left_s <= self._connect_s
-            raise (failures.timed_out() if out_of_time else self._unreachable()) from error
+            raise (failures.no_time() if out_of_time else self._unreachable()) from error
+        except asyncio.CancelledError as error:
+            error.add_note(UNSENT)
+            raise
         except (OSError, RuntimeError, UnicodeError) as error:  # uvloop has RuntimeErrors
             raise self._unreachable() from error
         if self._all_closed is not None:  # we are being stopped

@@ -3,6 +3,7 @@
 Shared by both HTTP clients.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final, Never, TypeAlias
 
@@ -12,6 +13,7 @@ from gateway import __version__
 from gateway.core.catalog import Deployment
 from gateway.core.chat import ChatRequest, Completion, Delta
 from gateway.core.errors import (
+    UNSENT,
     Broken,
     ClientError,
     Misconfigured,
@@ -80,7 +82,13 @@ class ProviderCall(Struct, frozen=True, gc=False):
     async def auth_headers(self, timeout_s: float) -> Mapping[str, str]:
         """The headers of this call alone. Raises Misconfigured."""
         signer = self.setup.signer
-        return NO_HEADERS if signer is None else await signer.sign(self.url, self.http, timeout_s)
+        if signer is None:
+            return NO_HEADERS
+        try:
+            return await signer.sign(self.url, self.http, timeout_s)
+        except asyncio.CancelledError as error:
+            error.add_note(UNSENT)
+            raise
 
     @property
     def url(self) -> str:
