@@ -18,6 +18,8 @@ _FORESEEN: Final = 1_000
 _TYPES: Final = ("input", "output", "cached_input", "cache_write", "reasoning")
 _OPS: Final = ("reserve", "settle")
 _FAULTS: Final = ("timeout", "unreachable", "lost", "open")
+_NOT_RETRIED: Final = ("unknown", "data_lost", "given_up")
+"""Of a settle: counted once."""
 _AUDITED: Final = (
     "agreed", "differed", "incomparable", "undecided", "failed", "refused", "cancelled", "crowded",
 )  # fmt: skip
@@ -55,7 +57,7 @@ def _initialize_ledger(families: Families) -> None:
         families.initialize("gateway_ledger_duration_seconds", op)
         for fault in _FAULTS:
             families.initialize("gateway_ledger_errors_total", op, fault)
-    for reason in (*_FAULTS, "given_up"):
+    for reason in (*_FAULTS, *_NOT_RETRIED):
         families.initialize("gateway_settle_failures_total", reason)
 
 
