@@ -17,7 +17,7 @@ from gateway.core.chat import Usage
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired
 from gateway.core.money import Nanos
-from gateway.core.records.audit import Told
+from gateway.core.records.audit import Difference, Told
 from gateway.core.records.line import entry_of, line_of
 from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.audit import audit
@@ -113,13 +113,16 @@ async def gate(
     replicas: int = 1,
     settle_s: float = 0.3,
     timeout_s: float = PATIENT_S,
+    ttl_s: float = 600.0,
     *,
     leased: bool = False,
 ) -> AsyncIterator[Gate]:
     """With `leased` all that can be is out of a lease."""
     events: list[Event] = []
     clock = Clock()
-    inner = RedisLedger(server.url, observe=events.append, probe_s=0.05, timeout_s=timeout_s)
+    inner = RedisLedger(
+        server.url, ttl_s=ttl_s, observe=events.append, probe_s=0.05, timeout_s=timeout_s
+    )
     between = EagerlyLeased(inner, time.monotonic) if leased else None
     ledger = LocalLedger(
         between or inner, TENANTS, folder, replicas=replicas, observe=events.append,
@@ -317,7 +320,7 @@ async def test_what_was_spent_is_charged_when_it_is_back(
         await here.paid()
         assert await books(own_redis) == (45, 10), "and what is under way is held there"
         kept = [entry.record for entry in await here.ledger.records("acme")]
-        assert kept == [record(f"h{number}", number) for number in range(10)]
+        assert kept == [record(f"h{number}!", number) for number in range(10)]
         await here.back()
         assert journal.read_bytes() == b""
     assert journals(tmp_path) == []
@@ -358,13 +361,71 @@ async def test_a_call_that_goes_on_after_the_return_is_counted_once_by_who_reads
             assert here.leased.served == 1
             await here.leased.recall()
         await here.inner.wait_settled()
-        told = Told()
-        for entry in await here.inner.records("acme"):
-            line = entry_of(line_of("acme", entry, 0))
-            assert line
-            told.add(line)
-        found = await audit(here.inner, "acme", told, time.time())
-        assert (found.entries, found.missing, found.differences) == (1, 0, ())
+        assert await sunk_and_audited(here.inner) == (1, 0, ())
+
+
+async def sunk_and_audited(ledger: RedisLedger) -> tuple[int, int, tuple[Difference, ...]]:
+    """Entries, missing ones and differences, where a sink has kept all there are."""
+    told = Told()
+    for entry in await ledger.records("acme"):
+        line = entry_of(line_of("acme", entry, 0))
+        assert line
+        told.add(line)
+    found = await audit(ledger, "acme", told, time.time())
+    return found.entries, found.missing, found.differences
+
+
+async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
+    own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hold at the ledger is being voided: at the next return it must not be taken for one."""
+    async with gate(own_redis, tmp_path) as here:
+        await here.know()
+        hang(own_redis, here)
+        hold = await here.take("h")
+        assert hold
+        reserve = here.inner.reserve
+
+        async def unheard(
+            purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+        ) -> Hold | Refusal:
+            await reserve(purse, hold_id, amounts, life)
+            home = here.inner._homes.home(purse.home)
+            here.inner._leaves.failed(home, hold_id, life, sent=True)
+            raise LedgerDown("the ledger is unavailable (lost)")
+
+        with monkeypatch.context() as lossy:
+            lossy.setattr(here.inner, "reserve", unheard)
+            await go_on(own_redis, here)
+            await until(lambda: not here.ledger._is_away("acme"))
+        await here.ledger._books.hand_over("acme", set())
+        await until(lambda: here.inner.owed == 0)
+        await here.ledger.settle(hold, Amounts(Nanos(7)), record(hold.id, 7))
+        await here.paid()
+        assert await books(own_redis) == (7, 0)
+
+
+async def test_a_local_call_and_the_hold_that_expired_for_it_are_told_apart(
+    own_redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """Nobody heard that the ledger had held it: it was charged, and is given back."""
+    async with gate(own_redis, tmp_path, ttl_s=0.1) as dead:
+        first = await dead.take("first")
+        assert first
+        await dead.ledger.settle(first, Amounts(Nanos(1)))
+        await dead.know()
+        hang(own_redis, dead)
+        hold = await dead.take("h")
+        assert hold
+        await dead.ledger.settle(hold, Amounts(Nanos(7)), record(hold.id, 7))
+        await dead.die()
+    await go_on(own_redis)
+    async with asyncio.timeout(PATIENT_S):
+        while await books(own_redis) != (11, 0):  # which charges what has expired
+            await asyncio.sleep(0.01)
+    async with gate(own_redis, tmp_path) as here:
+        assert await books(own_redis) == (8, 0)
+        assert await sunk_and_audited(here.inner) == (4, 0, ())
 
 
 @pytest.mark.parametrize("heard", [True, False])
@@ -457,7 +518,7 @@ async def test_whoever_starts_next_charges_what_the_dead_have_spent(
         hang(own_redis, dead)
         holds = [await dead.take(f"h{number}") for number in range(3)]
         assert holds[0]
-        await dead.ledger.settle(holds[0], Amounts(Nanos(3)), record("h0", 3))
+        await dead.ledger.settle(holds[0], Amounts(Nanos(3)), record(holds[0].id, 3))
         await dead.die()
     (journal,) = journals(tmp_path)
     journal.write_bytes(journal.read_bytes() + torn)
@@ -473,7 +534,7 @@ async def test_whoever_starts_next_charges_what_the_dead_have_spent(
         assert {(event.tenant, event.holds, event.amount) for event in expired} == {("acme", 1, 10)}
         records = [entry.record for entry in await early.ledger.records("acme")]
         assert [(r.attempt, r.outcome, r.cost) for r in records if r] == [
-            ("h0", "ok", 3), ("h1", "expired", 10), ("h2", "expired", 10),
+            ("h0!", "ok", 3), ("h1!", "expired", 10), ("h2!", "expired", 10),
         ]  # fmt: skip
 
 
@@ -485,7 +546,7 @@ async def test_a_journal_is_charged_once_however_often_it_is_read(
         hang(own_redis, dead)
         hold = await dead.take("h")
         assert hold
-        await dead.ledger.settle(hold, Amounts(Nanos(7)), record("h", 7))
+        await dead.ledger.settle(hold, Amounts(Nanos(7)), record(hold.id, 7))
         await dead.die()
     await go_on(own_redis)
     (journal,) = journals(tmp_path)
@@ -548,7 +609,7 @@ async def test_a_call_whose_return_cannot_be_written_down_is_charged_once(
             await back(here.inner)
             await until(lambda: here.ledger._outages["acme"].until is not None)
             await here.ledger._books.hand_over("acme", set())
-        await here.ledger.settle(hold, Amounts(Nanos(3)), record("h", 3))
+        await here.ledger.settle(hold, Amounts(Nanos(3)), record(hold.id, 3))
         await here.paid()
         assert await books(own_redis) == (3, 0), "nothing of it is held any more"
 

@@ -64,6 +64,8 @@ class LocalBooks:
         self._journal: Journal | None = None
         self._paid = 0
         self._unwritten: list[Spent] = []
+        self._stay: set[str] = set()
+        """Open calls whose hand-over failed: that hold is being voided, and its id used no more."""
 
     @property
     def unpaid(self) -> bool:
@@ -89,6 +91,7 @@ class LocalBooks:
         cost = bounded(actual)
         spent = Amounts(cost.nanos, cost.tokens, hold.amounts.requests)
         opened = self.open.pop(hold.id, None)
+        self._stay.discard(hold.id)
         if opened is None:
             if confirmed := self.confirmed.pop(hold.id, None):
                 give_back(confirmed.demand, hold.amounts, spent)
@@ -122,13 +125,15 @@ class LocalBooks:
         """
         for name, opened in [*self.open.items()]:
             hold, life = opened.hold, opened.life
-            if hold.purse.home != home or name not in self.open:
+            if hold.purse.home != home or name not in self.open or name in self._stay:
                 continue
             known_lives.add(life)
+            self._stay.add(name)
             with suppress(LedgerDown):
                 new_id = moved_id(name)
                 answer = await self._ledger.reserve(hold.purse, new_id, hold.amounts, life)
                 if not isinstance(answer, Hold):
+                    self._stay.discard(name)
                     continue
                 if name in self.open and self._try_write(Moved(name)):
                     self.confirmed[name] = self.open.pop(name)

@@ -59,8 +59,20 @@ class Paid(Struct, frozen=True, tag="paid"):
     call: str
 
 
+def local_id(hold_id: str) -> str:
+    """The id of a call that is held here. The ledger may hold it under its own, and charge that
+    when it expires: no entry of one is an entry of the other.
+    """
+    return f"{hold_id}!"
+
+
+def ledger_ids(call: str) -> tuple[str, str]:
+    """What the ledger may hold a local call under: from before the outage, or after it."""
+    return call.removesuffix("!"), moved_id(call)
+
+
 def moved_id(call: str) -> str:
-    """Another id for a call: its own may have been voided at the ledger."""
+    """The id of a local call that is handed over to the ledger."""
     return f"{call}~"
 
 

@@ -26,6 +26,7 @@ from gateway.core.events import LedgerTook
 from gateway.core.ports import DONE, Clock, Observer
 from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.local_books import LocalBooks, OpenCall, Outage
+from gateway.drivers.ledger.local_journal import local_id
 from gateway.drivers.ledger.local_payer import VoidingLedger
 from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, WatchedPurse
 from gateway.drivers.redis.wire import RedisError
@@ -148,6 +149,7 @@ class LocalLedger:
     def _reserve_locally(
         self, purse: Purse, hold_id: str, amounts: Amounts, demand: Demand, life: str
     ) -> Hold:
+        hold_id = local_id(hold_id)
         if opened := self._books.open.get(hold_id):
             return opened.hold
         began = self._clock()

@@ -15,7 +15,7 @@ from gateway.drivers.ledger.local_journal import (
     Journal,
     Paid,
     Spent,
-    moved_id,
+    ledger_ids,
     orphaned_journals,
 )
 
@@ -128,8 +128,8 @@ class Payer:
             return
         try:
             if void:
-                await self._ledger.void(home, line.call)
-                await self._ledger.void(home, moved_id(line.call))
+                for hold_id in ledger_ids(line.call):
+                    await self._ledger.void(home, hold_id)
             await self._ledger.charge(line.purse, line.call, line.at, line.amounts, line.record)
             self._paid.add(line.call)
         except LedgerDown:
