@@ -216,6 +216,22 @@ STREAMS: dict[str, tuple[list[JSON], str, list[tuple[str, str]], Usage | None]] 
         "hi", [], None,
     ),
     "no role, no index": ([{**HI, "choices": [{"delta": {"content": "hi"}}]}, END], "hi", [], None),
+    "a whole message behind the deltas": (
+        [FIRST, HI, {**END, "choices": [{"index": 0, "finish_reason": "stop",
+                                         "message": {"role": "assistant", "content": "hi"}}]}],
+        "hi", [], None,
+    ),
+    "and an empty delta beside it": (
+        [FIRST, piece({"content": "hi", "tool_calls": None}),
+         {**END, "choices": [{"index": 0, "finish_reason": "stop", "delta": {}, "text": "hi",
+                              "message": {"role": "assistant", "content": "hi"}}]}],
+        "hi", [], None,
+    ),
+    "a message, and no delta before but a role": (
+        [FIRST, {**END, "choices": [{"index": 0, "finish_reason": "stop",
+                                     "message": {"role": "assistant", "content": "hi"}}]}],
+        "hi", [], None,
+    ),
     "list content (Mistral)": ([FIRST, piece({"content": [{"type": "text", "text": "hi"}]}), END],
                                "hi", [], None),
     "calls in a null (Azure)": ([FIRST, piece({"content": "hi", "tool_calls": None}), END], "hi",

@@ -34,7 +34,7 @@ class CallState:
 class ChoiceState:
     """State of one choice."""
 
-    __slots__ = ("calls", "finished", "index", "legacy", "places")
+    __slots__ = ("calls", "finished", "in_deltas", "index", "legacy", "places")
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -43,6 +43,8 @@ class ChoiceState:
         """Positions in `calls` by the provider's index."""
         self.finished = False
         self.legacy = False
+        self.in_deltas = False
+        """Whether it says something in `delta`: then a `message` repeats the whole answer."""
 
     def place(self, index: int | None, call_id: str, name: str) -> int:
         """The position of the call that a piece belongs to; adds a new call if there is none.

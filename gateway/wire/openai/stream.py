@@ -184,6 +184,8 @@ class _Decoder:
         calls: list[ToolDelta] = []
         if piece.tool_calls is not UNSET:
             relayable = self._strict_calls(choice, piece.tool_calls, calls) and relayable
+        if piece.content or calls:
+            choice.in_deltas = True
         extra = _NO_EXTRA
         if piece.function_call is not UNSET or piece.audio or piece.annotations:
             extra = extra_of(piece)
@@ -254,14 +256,15 @@ class _Decoder:
         )
 
     def _loose_choice(self, at: int, entry: Mapping[str, Any]) -> ChoiceDelta | None:
-        piece = entry.get("delta") or entry.get("message")
-        if not isinstance(piece, Mapping):
-            piece = {"content": entry.get("text")}
         choice, first = self._choice(tolerant.index(entry.get("index"), at))
+        piece = entry.get("delta") or (not choice.in_deltas and entry.get("message"))
+        if not isinstance(piece, Mapping):
+            piece = {} if choice.in_deltas else {"content": entry.get("text")}
         text, thoughts = tolerant.content(piece.get("content"))
         calls = self._loose_calls(choice, piece.get("tool_calls"))
         extra = tolerant.message_extra(piece, whole=False)
         choice.legacy = choice.legacy or "function_call" in extra
+        choice.in_deltas = choice.in_deltas or bool(entry.get("delta") and (text or calls))
         finish = tolerant.finish(entry.get("finish_reason"))
         if finish is not None:
             calls += choice.missing_arguments()
