@@ -51,12 +51,13 @@ def with_hash(snapshot: Snapshot, texts: Sequence[tuple[str, str]]) -> Loaded:
     return Loaded(snapshot, digest[:_HASH], tuple(file for file, _ in texts))
 
 
-Stamp = tuple[tuple[str, int, int, int], ...]
+Stamp = tuple[tuple[str, int, int, int, int, int, int], ...]
 
 
 def stamp(paths: Sequence[Path], snapshot: Snapshot | None = None) -> Stamp:
-    """Differs when a file was replaced, written, added or removed: for each its name, inode, size
-    and modification time in nanoseconds. Never fails.
+    """Differs when a file was replaced, written, added or removed, or who may read it is another:
+    for each its name, inode, size, mode, owner, group and modification time in nanoseconds. A link
+    to nothing is one, as it is a fault. Never fails.
 
     The files of weights that a configuration names are among them.
     """
@@ -70,8 +71,12 @@ def stamp(paths: Sequence[Path], snapshot: Snapshot | None = None) -> Stamp:
     stamps = []
     for file in files:
         with suppress(OSError):
-            info = file.stat()
-            stamps.append((str(file), info.st_ino, info.st_size, info.st_mtime_ns))
+            try:
+                info = file.stat()
+            except FileNotFoundError:
+                info = file.lstat()
+            access = (info.st_mode, info.st_uid, info.st_gid)
+            stamps.append((str(file), info.st_ino, info.st_size, *access, info.st_mtime_ns))
     return tuple(stamps)
 
 

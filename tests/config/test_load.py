@@ -466,6 +466,22 @@ def test_a_folder_that_may_not_be_looked_into(
     assert stamp([file]) == ()
 
 
+@pytest.mark.parametrize("fault", ["not to be read", "a link to nothing"])
+def test_that_a_file_is_mended_which_could_not_be_read_is_seen(tmp_path: Path, fault: str) -> None:
+    """By who has an older configuration meanwhile, and is told that there are faults."""
+    (tmp_path / "a.yaml").write_text(SOUND)
+    file = tmp_path / "b.yaml"
+    if fault == "a link to nothing":
+        file.symlink_to(tmp_path / "none")
+        unreadable = stamp([tmp_path])
+        file.unlink()
+    else:
+        file.touch(mode=0)
+        unreadable = stamp([tmp_path])
+        file.chmod(0o644)
+    assert stamp([tmp_path]) != unreadable
+
+
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_bytes(b"\xef\xbb\xbf" + SOUND.encode())
     assert load([tmp_path / "f.yaml"], NO_ENV) == snapshot(SOUND)
