@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,18 @@ from gateway.core.records.audit import Difference, Told
 from gateway.core.records.line import entry_of, line_of
 from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.audit import audit
+from gateway.drivers.ledger.local_books import Outage
 from gateway.drivers.ledger.local_journal import journals
 from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.redis.wire import RedisError
 from gateway.stores import probe
 from tests.drivers.full_disk import files_no_larger_than
 from tests.in_time import at_once, in_time
 from tests.ledger_leased import EagerlyLeased
+from tests.ledger_time import NOON
 from tests.patience import PATIENT_S, back, limit
 from tests.promises import Reached
 
@@ -487,6 +491,52 @@ async def test_for_a_while_the_ledger_and_the_share_have_to_agree(
         here.clock.ahead = 600
         await here.back()
         assert len(await here.take_all("j")) == 5
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_a_call_that_waits_while_a_day_begins_gives_no_second_share_of_it(
+    tmp_path: Path, *, back: bool
+) -> None:
+    """It waits for a ledger that is away, or is `back` only just."""
+    now, whose = [NOON + 43_199], purse(Budget(100, "day"))
+    waits, ends = asyncio.Event(), asyncio.Event()
+
+    class Away(MemoryLedger):
+        async def reserve(
+            self, purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+        ) -> Hold | Refusal:
+            if hold_id == "waits":
+                waits.set()
+                await ends.wait()
+            raise LedgerDown("it is away") from RedisError("lost", "it is away", sent=False)
+
+    ledger = LocalLedger(
+        Away(lambda: now[0]), TENANTS, tmp_path, replicas=2, observe=lambda _: None,
+        clock=lambda: now[0], wall=lambda: now[0],
+    )  # fmt: skip
+    await ledger.balances(whose)
+
+    async def take_all(name: str) -> int:
+        taken = 0
+        with suppress(LedgerDown):
+            while taken < 20:
+                await ledger.reserve(whose, f"{name}{taken}", TEN)
+                taken += 1
+        return taken
+
+    if back:
+        ledger._outages["acme"] = Outage(now[0])
+        ledger._outages["acme"].until = now[0] + 5
+    waiting = asyncio.create_task(ledger.reserve(whose, "waits", TEN))
+    await waits.wait()
+    now[0] += 2
+    if back:
+        ledger._outages["acme"].until = None
+    assert await take_all("a") == 5, "a half of the new day's"
+    ends.set()
+    with pytest.raises(LedgerDown):
+        await waiting
+    assert await take_all("b") == 0
 
 
 async def test_two_that_are_cut_off_stay_within_the_cap(

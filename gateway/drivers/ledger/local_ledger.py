@@ -28,7 +28,7 @@ from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.local_books import LocalBooks, OpenCall, Outage
 from gateway.drivers.ledger.local_journal import local_id
 from gateway.drivers.ledger.local_payer import VoidingLedger
-from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, WatchedPurse
+from gateway.drivers.ledger.local_rooms import BalanceQuery, Rooms, WatchedPurse
 from gateway.drivers.redis.wire import RedisError
 
 SETTLE_S: Final = 5.0
@@ -119,11 +119,11 @@ class LocalLedger:
             return await self._ledger.reserve(purse, hold_id, amounts, life)
         checked(amounts)
         life = life or hold_id
-        demand = self._rooms.demand(purse, amounts, life)
         outage = self._outages.get(purse.home)
+        if outage is not None and outage.until is None:
+            return self._reserve_locally(purse, hold_id, amounts, life)
+        demand = self._rooms.demand(purse, amounts, life)
         if outage is not None:
-            if outage.until is None:
-                return self._reserve_locally(purse, hold_id, amounts, demand, life)
             if not self._rooms.fits_shares(demand, outage.since)[0]:
                 raise LedgerDown("the ledger is back only just, and the share of it is spent")
             self._rooms.take(demand, life)
@@ -144,14 +144,13 @@ class LocalLedger:
             self._rooms.answered(demand, life, held=held)
             if outage is not None and not held:
                 self._rooms.take_back(demand)
-        return self._reserve_locally(purse, hold_id, amounts, demand, life)
+        return self._reserve_locally(purse, hold_id, amounts, life)
 
-    def _reserve_locally(
-        self, purse: Purse, hold_id: str, amounts: Amounts, demand: Demand, life: str
-    ) -> Hold:
+    def _reserve_locally(self, purse: Purse, hold_id: str, amounts: Amounts, life: str) -> Hold:
         hold_id = local_id(hold_id)
         if opened := self._books.open.get(hold_id):
             return opened.hold
+        demand = self._rooms.demand(purse, amounts, life)  # a period may have ended meanwhile
         began = self._clock()
         error: str | None = "spent"
         try:

@@ -187,8 +187,9 @@ class Rooms:
         self._enter(demand, life)
 
     def take_back(self, demand: Demand) -> None:
-        for room, _, amount in demand:
-            room.taken -= amount
+        for room, key, amount in demand:
+            if room.share_key == key:
+                room.taken -= amount
 
     def _enter(self, demand: Demand, life: str) -> None:
         for room, _, amount in demand:
