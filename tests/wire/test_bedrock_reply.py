@@ -165,6 +165,10 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
         Unsuitable),
     (400, "ValidationException", "The provided model identifier is invalid.", Misconfigured),
     (400, "ValidationException", "On-demand throughput isn't supported.", Misconfigured),
+    (400, "ValidationException",
+        "data retention mode 'default' is not available for this model", Misconfigured),
+    (400, "ValidationException",
+        "You have not filled out the required use-case form for this model.", Misconfigured),
     (400, "NewerException", "odd", Rejected),
     (500, "NewerException", "odd", Faulty),
 ]  # fmt: skip

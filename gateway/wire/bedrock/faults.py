@@ -53,6 +53,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("on-demand throughput", Misconfigured),
     ("invocation of model id", Misconfigured),
     ("end of its life", Misconfigured),
+    ("data retention mode", Misconfigured),
+    ("use-case form", Misconfigured),
     ("is too long", Unsuitable),
     ("too many tokens", Unsuitable),
     ("too many input tokens", Unsuitable),
