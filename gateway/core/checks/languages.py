@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.conversation import texts_by_role
+from gateway.core.checks.language_names import names_language
 from gateway.core.scripts import letters_of
 
 STAGES: Final = (150, 400, 1_000)
@@ -57,28 +58,12 @@ _OF_SCRIPT: Final[Mapping[str, tuple[str, ...]]] = {
 _SCRIPT_OF: Final = {code: name for name, codes in _OF_SCRIPT.items() for code in codes}
 LANGUAGES: Final = tuple(sorted(_SCRIPT_OF))
 
-_NAMES: Final = (
-    "english german french spanish italian portuguese dutch polish swedish danish norwegian finnish"
-    " turkish czech indonesian vietnamese russian ukrainian bulgarian serbian greek arabic persian"
-    " farsi urdu hebrew hindi marathi nepali bengali tamil thai japanese korean chinese mandarin"
-    " cantonese latin romanian hungarian englisch deutsch französisch spanisch italienisch"
-    " portugiesisch russisch chinesisch japanisch anglais allemand français espagnol italien"
-    " portugais russe chinois japonais inglés alemán francés español italiano portugués ruso chino"
-    " japonés inglese tedesco francese spagnolo inglês alemão francês espanhol engels duits frans"
-    " spaans translate translation translator language übersetze übersetzung sprache traduire"
-    " traduis traduction langue traduce traducir traducción idioma traduci traduzione traduza"
-    " tradução vertaal taal bilingual multilingual"
-)
-_ELSEWHERE: Final = re.compile(
-    rf"\b(?:{'|'.join(_NAMES.split())})\b|翻译|翻譯|翻訳|英語|英语|中文|日本語|日语|한국어|영어|번역"
-    r"|перевед|перевод|английск|русск|по-немецки|язык",
-    re.IGNORECASE,
-)
-"""Words of a request that may ask for an answer in another language than its own."""
 _NOT_PROSE: Final = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\$\$?[^$\n]*\$\$?", re.DOTALL
 )
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_LOOKED_THROUGH: Final = 20_000
+"""Characters of a message in which a language may be named."""
 _LEAST_LETTERS: Final = 12
 _LEAST_WORDS: Final = 5
 _FEW_WORDS: Final = 3
@@ -144,7 +129,7 @@ def _expected(messages: bytes) -> frozenset[str]:
     conversation = texts_by_role(messages)
     texts = [text for role, text in conversation if role == "user"]
     ruled = [text for role, text in conversation if role in ("system", "developer")]
-    if not texts or any(_ELSEWHERE.search(text[:20_000]) for text in (*ruled, texts[-1])):
+    if not texts or any(names_language(text[:_LOOKED_THROUGH]) for text in (*ruled, texts[-1])):
         return frozenset()
     own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
