@@ -21,7 +21,10 @@ PLACEHOLDER_SIGNATURE: Final = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv
 
 _MARK: Final = "__thought__"
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
-_SIGNED: Final = re.compile(rb'("[A-Za-z0-9_.:-]+)__thought__[A-Za-z0-9_-]+(?=")')
+_SIGNED: Final = re.compile(
+    rb'("(?:tool_call_)?id"\s*:\s*"[A-Za-z0-9_.:-]+)__thought__[A-Za-z0-9_-]+(?=")'
+)
+"""In an id only: a tool may be called mcp__thought__save."""
 _URL_SAFE: Final = str.maketrans("+/", "-_", "=")
 _PLAIN: Final = str.maketrans("-_", "+/")
 

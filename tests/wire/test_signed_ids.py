@@ -54,6 +54,19 @@ def test_messages_without_one_are_the_very_same() -> None:
     assert strip_signatures(raw) is raw
 
 
+def test_names_and_texts_that_look_so_stay() -> None:
+    """As a tool `save` of an MCP server `thought` is called."""
+    function = {"name": "mcp__thought__save", "arguments": '{"id":"a__thought__b"}'}
+    messages = [
+        {"role": "assistant", "tool_calls": [{"id": "call_1", "function": function}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "saved__thought__7"},
+    ]
+    raw = Raw(json.dumps(messages).encode())
+    assert bytes(strip_signatures(raw)) == bytes(raw)
+    signed = Raw(bytes(raw).replace(b'"call_1"', b'"call_1__thought__c2ln"'))
+    assert bytes(strip_signatures(signed)) == bytes(raw)
+
+
 @pytest.mark.parametrize(
     ("dialect", "upstream"),
     [("anthropic", "claude"), ("anthropic-vertex", "claude"), ("bedrock-invoke", "claude"),

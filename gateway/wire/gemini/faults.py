@@ -62,6 +62,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("unsupported mime type", Unsuitable),
     ("too many states for serving", Unsuitable),  # the response schema's
     ("maximum allowed nesting depth", Unsuitable),
+    ("invalid function name", Unsuitable),  # OpenAI's may begin with a digit
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )
