@@ -118,7 +118,7 @@ FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Overloaded: "503 or 529.",
     errors.Faulty: "Another 5xx.",
     errors.Broken: "Bytes that cannot be read, or too few of them; or closed later than that.",
-    errors.Misconfigured: "401, 402, 403 or 404: our key, or our name of the model.",
+    errors.Misconfigured: "401, 402, 403, 404 or 410: our key, or our name of the model.",
     errors.Unsuitable: "Too long, or filtered, for this model; or it cannot honour a field.",
     errors.Rejected: "Another 4xx.",
 }

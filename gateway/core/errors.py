@@ -31,7 +31,7 @@ GatewayError                     500  a bug of ours
     Overloaded                        503, 529                                retry: elsewhere
     Faulty                            other 5xx                               retry: elsewhere
     Broken                            bytes we cannot read, or too few        retry: elsewhere
-    Misconfigured                     401, 402, 403, 404: our key or our model  retry: elsewhere
+    Misconfigured                     401, 402, 403, 404, 410: our key or model retry: elsewhere
     Unsuitable                        too long, or filtered, for this model   retry: elsewhere
     Rejected                          other 4xx                               retry: never
 """

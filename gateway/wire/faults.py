@@ -25,11 +25,12 @@ BY_STATUS: Final[Mapping[int, Kind]] = {
     402: Misconfigured,
     403: Misconfigured,
     404: Misconfigured,
+    410: Misconfigured,
     429: Throttled,
     503: Overloaded,
     529: Overloaded,
 }
-"""Statuses that mean the same everywhere."""
+"""Statuses that mean the same everywhere. 410: a model, or an address, that was given up."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=UpstreamError)

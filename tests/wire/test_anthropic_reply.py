@@ -290,6 +290,7 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
     (402, error("billing_error"), Misconfigured),
     (403, error("permission_error"), Misconfigured),
     (404, error("not_found_error"), Misconfigured),
+    (410, error("invalid_request_error", "The model was retired."), Misconfigured),
     (408, error("timeout_error"), TimedOut),
     (413, error("request_too_large"), Rejected),
     (413, error("request_too_large", "Request exceeds the maximum size"), Unsuitable),

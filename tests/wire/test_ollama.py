@@ -319,6 +319,7 @@ def test_a_200_without_an_answer_is_broken(told: bytes) -> None:
 
 FAULTS: Final[list[tuple[int, str, type[UpstreamError]]]] = [
     (404, "model 'x' not found, try pulling it first", Misconfigured),
+    (410, "x was retired", Misconfigured),
     (401, "unauthorized", Misconfigured),
     (400, "registry.ollama.ai/library/x does not support tools", Unsuitable),
     (400, '"x" does not support thinking', Unsuitable),

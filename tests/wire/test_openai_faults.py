@@ -120,6 +120,7 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (402, said(), Misconfigured, 502),
     (403, said(), Misconfigured, 502),
     (404, said(), Misconfigured, 502),
+    (410, {"error": "The model is deprecated and no longer supported"}, Misconfigured, 502),
     (429, said(), Throttled, 502),
     (429, said(code="insufficient_quota"), Misconfigured, 502),
     (429, said(type="insufficient_quota"), Misconfigured, 502),
