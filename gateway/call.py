@@ -181,7 +181,7 @@ class Call(Struct, eq=False):
         world.pace.call_ended(deployment.name, began_s)
         purpose = cause.purpose
         bound = life.features.bound
-        if not (counted or bound.media or wanted.messages or purpose == "audit"):
+        if not (counted or bound.media or bound.grows or wanted.messages or purpose == "audit"):
             world.factors.learn(model.name, bound.counted, usage.prompt)
         if tab.client_gone or outcome == "dropped":
             purpose = "abandoned"

@@ -1,10 +1,14 @@
 """Near a cap the tokens are counted exactly, where that can be done."""
 
-import pytest
+from dataclasses import replace
 
-from gateway.core.chat import Extras
+import msgspec
+import pytest
+from msgspec import Raw, structs
+
+from gateway.core.chat import Extras, Usage
 from gateway.core.errors import BudgetExceeded, GatewayError, NothingFits
-from tests.lives import hear, stage, well, whole
+from tests.lives import Turn, hear, stage, well, whole
 
 ESTIMATED = 100 + 13 + 20  # around, the prompt, the answer; in nano-dollars, too
 EXACT = 100 + 5 + 20
@@ -38,3 +42,26 @@ async def test_near_a_cap(
         with pytest.raises(expected):
             await scene.life.answer()
     await whole(scene)
+
+
+@pytest.mark.parametrize(("field", "learned"), [("verbosity", True), ("web_search_options", False)])
+async def test_what_a_provider_adds_to_a_prompt_says_nothing_of_how_a_model_counts(
+    field: str, learned: bool
+) -> None:
+    """Nine in ten tokens of such a prompt are pages. Learned from, each other call would be held at
+    ten times its bill, or refused for want of context.
+    """
+    world = None
+    for _ in range(100):
+        scene = stage("a", {"a": [Turn(("GOOD one",), Usage(4_000, 5))]})
+        life = scene.life
+        world = life.world if world is None else replace(life.world, factors=world.factors)
+        life.world = world
+        messages = Raw(msgspec.json.encode([{"role": "user", "content": "x" * 1_600}]))
+        fields = {"messages": messages, field: Raw(b"{}")}
+        life.request = structs.replace(life.request, fields=fields)
+        await hear(life)
+        await whole(scene)
+    assert world is not None
+    factor = world.factors.of("a")
+    assert (factor is not None and factor > 9) if learned else factor is None

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
 from msgspec import Raw, Struct
 
-SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format")
-"""Fields that a model reads beside its messages."""
+SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format", "system", "documents")
+"""Fields that a model is known to read beside its messages."""
 _CACHE_CONTROL: Final = b'"cache_control"'
 _CACHE_POINT: Final = b'"cachePoint"'
 """Bedrock's own mark, which a client may send among its parts and tools."""
@@ -26,7 +27,25 @@ _SETTINGS: Final = frozenset(
     )
 )
 """Fields, beside messages that are plain, in which no mark for a cache can be."""
+_NOT_READ: Final = _SETTINGS - {"response_format"}
+"""Of all others it is taken that the model reads them: a dialect's own fields have texts and
+schemas, and what is not known is sent on."""
+_READS_MORE: Final = frozenset(
+    (
+        *("cachedContent", "container", "context_management", "mcp_servers"),
+        *("enable_search", "plugins", "search_parameters", "web_search_options"),
+    )
+)
+"""Fields by which a model may read more than is sent."""
+_RUN_BY_CLIENTS: Final = ("function", "custom")
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+class _Tool(Struct):
+    type: str = ""
+
+
+_read_tools: Final = msgspec.json.Decoder(list[_Tool] | None).decode
 
 
 class Shape(Struct, frozen=True):
@@ -41,13 +60,16 @@ class Shape(Struct, frozen=True):
     """Whether a prompt cache is asked for."""
     caches_1h: bool
     """Whether one is asked for that is kept for an hour."""
+    grows: bool = False
+    """Whether the provider may add to what is read: what tools find that it runs itself, or what it
+    keeps under a name."""
     written: dict[Any, Any] = {}
     """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
 
 
 def read_shape(fields: Mapping[str, Raw]) -> Shape:
     """Of a request's top level, with or without its messages."""
-    size = sum(len(bytes(fields[name])) for name in SENT_WITH_MESSAGES if name in fields)
+    size = sum(map(len, read_beside(fields)))
     tools = "tools" in fields or "functions" in fields
     needs = frozenset({"tools"}) if tools else _NONE
     if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
@@ -58,7 +80,24 @@ def read_shape(fields: Mapping[str, Raw]) -> Shape:
         unsure = spelt_out(beside)
         marked = "cache_control" in fields or marks_cache(beside) or unsure
         an_hour = unsure or (marked and AN_HOUR in beside)
-    return Shape(size, tools, needs, marked, an_hour)
+    return Shape(size, tools, needs, marked, an_hour, _grows(fields))
+
+
+def read_beside(fields: Mapping[str, Raw]) -> list[bytes]:
+    """What a model may read of a request beside its messages, as JSON."""
+    return [bytes(raw) for name, raw in fields.items() if name not in _NOT_READ]
+
+
+def _grows(fields: Mapping[str, Raw]) -> bool:
+    if not _READS_MORE.isdisjoint(fields):
+        return True
+    if "tools" not in fields:
+        return False
+    try:
+        tools = _read_tools(fields["tools"]) or ()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    return any(tool.type not in _RUN_BY_CLIENTS for tool in tools)
 
 
 def marks_cache(text: bytes) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
-from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_shape
+from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_beside, read_shape
 
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
@@ -66,6 +66,8 @@ class Bound(Struct, frozen=True, gc=False):
     """How many of the media are images: each counts IMAGE_TOKENS beside."""
     audio: int = 0
     """The tokens beside that are audio."""
+    grows: bool = False
+    """Whether its provider may add to it; see Shape."""
 
     @property
     def tokens(self) -> int:
@@ -80,6 +82,8 @@ class Bound(Struct, frozen=True, gc=False):
 def plain_bound(size: int, shape: Shape) -> Bound:
     """What goes in where messages are nothing but text, of so many bytes of JSON."""
     beside = AROUND_TOKENS + _TOOL_TOKENS if shape.tools else AROUND_TOKENS
+    if shape.grows:
+        return Bound(count(size + shape.size), beside, grows=True)
     return Bound(count(size + shape.size), beside)
 
 
@@ -116,9 +120,8 @@ def has_openai_tokenizer(upstream: str) -> bool:
 
 def text_of(request: ChatRequest) -> tuple[str, int]:
     """What a tokenizer has to read of a request, and how many messages it is in."""
-    fields = request.fields
     messages = [each for each in request.json("messages") if isinstance(each, Mapping)]
-    beside = [bytes(fields[name]).decode() for name in SENT_WITH_MESSAGES if name in fields]
+    beside = map(bytes.decode, read_beside(request.fields))
     return "\n".join([*map(_text_of, messages), *beside]), len(messages)
 
 

@@ -70,6 +70,54 @@ def test_whether_a_cache_is_to_be_written(
     assert features(request(messages, **beside)).caches is caches
 
 
+LONG = "word " * 1_000
+
+
+@pytest.mark.parametrize(
+    ("beside", "sizes"),
+    [
+        ({"system": LONG}, (1_250, 1_350)),  # Claude's own, at Anthropic, Vertex AI and Bedrock
+        ({"system": [{"type": "text", "text": LONG}]}, (1_250, 1_350)),
+        ({"output_config": {"format": {"schema": {"description": LONG}}}}, (1_250, 1_350)),
+        ({"generationConfig": {"responseSchema": {"description": LONG}}}, (1_250, 1_350)),
+        ({"additionalModelRequestFields": {"tools": [{"name": LONG}]}}, (1_250, 1_350)),
+        ({"documents": [{"text": LONG}]}, (1_250, 1_350)),  # vLLM's
+        ({"what_nobody_knows": LONG}, (1_250, 1_350)),
+        ({"metadata": {"a": LONG}, "user": LONG, "stop": [LONG], "logit_bias": {LONG: 1}}, (0, 20)),
+    ],
+)
+def test_what_a_dialect_sends_with_the_messages_is_held_for(
+    beside: dict[str, Any], sizes: tuple[int, int]
+) -> None:
+    low, high = sizes
+    asks = request(user("hi"), **beside)
+    assert low <= features(asks).bound.counted <= high
+    assert low <= len(tokens.text_of(asks)[0]) / 4 <= high, "where it is counted exactly, too"
+
+
+def test_what_claude_is_told_apart_from_the_messages_is_counted() -> None:
+    """Of a provider that tells no usage."""
+    assert tokens.count_input(request(user("hi"), system=LONG)) == 1_251
+
+
+@pytest.mark.parametrize(
+    ("beside", "grows"),
+    [
+        ({}, False),
+        ({"tools": None}, False),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, False),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, False),
+        ({"tools": [{"type": "function"}, {"type": "web_search_20250305"}]}, True),
+        ({"tools": [{"googleSearch": {}}]}, True),
+        ({"tools": "no list"}, True),
+        ({"mcp_servers": [{"url": "https://x"}]}, True),
+        ({"cachedContent": "cachedContents/x"}, True),
+    ],
+)
+def test_whether_a_provider_may_add_to_what_is_read(beside: dict[str, Any], grows: bool) -> None:
+    assert features(request(user("hi"), **beside)).bound.grows is grows
+
+
 HOUR = {"type": "ephemeral", "ttl": "1h"}
 
 
