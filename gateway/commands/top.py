@@ -116,7 +116,9 @@ def view(now: Reading, before: Reading | None = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_GOOD: Final = frozenset(("ok", "cut", "outrun", "dropped", "shutting_down"))
+_GOOD: Final = frozenset(
+    ("ok", "cut", "outrun", "dropped", "shutting_down", "rejected", "unsuitable")
+)
 """Ends of calls that are not the provider's fault."""
 
 
@@ -173,6 +175,7 @@ def _budgets(now: Reading) -> Iterator[dict[str, Any]]:
         {**dict(at), "limit": limit, "spent": spent.get(at, 0.0), "held": held.get(at, 0.0),
          "share": (spent.get(at, 0.0) + held.get(at, 0.0)) / limit if limit else 0.0}
         for at, limit in now.of("gateway_budget_limit").items()
+        if not math.isnan(limit)  # a reload took it away
     ]  # fmt: skip
     yield from sorted(rows, key=lambda row: -float(row["share"]))
 

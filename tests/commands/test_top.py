@@ -92,6 +92,29 @@ def test_tiers_providers_circuits_budgets() -> None:
     assert (found["escalations"], found["ledger"]) == (2, "answers")
 
 
+def test_what_is_not_a_providers_fault_is_no_failure_of_it() -> None:
+    """As in the dashboards: a request that is wrong, or too long, says nothing of its provider."""
+    ends = {"ok": 7, "rejected": 4, "unsuitable": 2, "throttled": 1}
+    text = "".join(
+        f'gateway_upstream_attempts_total{{provider="p",outcome="{end}"}} {number}\n'
+        for end, number in ends.items()
+    )
+    assert view(read(text, 1.0))["providers"] == [
+        {"provider": "p", "calls": 14, "per_s": None, "failed": 1}
+    ]
+
+
+def test_a_budget_that_is_gone_is_not_shown() -> None:
+    """After a reload its gauges are NaN, which would also spoil the order of the others."""
+    gone = "".join(
+        f'gateway_budget_{what}{{scope="tenant",tenant="{tenant}",meter="usd"}} {value}\n'
+        for tenant, value in (("a", 1), ("gone", "NaN"), ("b", 4))
+        for what, value in (("limit", value if value == "NaN" else 10), ("spent", value))
+    )
+    budgets = view(read(gone, 1.0))["budgets"]
+    assert [(each["tenant"], each["share"]) for each in budgets] == [("b", 0.4), ("a", 0.1)]
+
+
 def test_a_counter_that_began_anew() -> None:
     found = view(read("gateway_requests_total 4\n", 1.0), read("gateway_requests_total 9\n", 0.0))
     assert found["requests"]["count"] == 4
