@@ -409,6 +409,30 @@ async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
         assert await books(own_redis) == (7, 0)
 
 
+async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterday(
+    tmp_path: Path,
+) -> None:
+    """Also where it still goes on when the ledger is back, a day later."""
+    now, whose = [NOON + 43_199], purse(Budget(100, "day"))
+    inner = MemoryLedger(lambda: now[0])
+    ledger = LocalLedger(
+        inner, TENANTS, tmp_path, replicas=2, observe=lambda _: None,
+        clock=lambda: now[0], wall=lambda: now[0],
+    )  # fmt: skip
+    await ledger.balances(whose)
+    ledger._outages["acme"] = Outage(now[0])
+    hold = await ledger.reserve(whose, "h", TEN)
+    assert isinstance(hold, Hold)
+    now[0] += 2
+    await ledger._probe(["acme"])
+    ledger.settle(hold, Amounts(Nanos(7)))
+    await ledger._books.pay()
+    assert [(b.spent, b.held) for b in await inner.balances(whose)] == [(0, 0)]
+    (counter,) = (await inner.counted("acme")).items()
+    assert counter == (("tg:{acme}:b:acme:tenant:acme:usd:2060-03-15", 0), 7)
+    await ledger.aclose()
+
+
 async def test_a_local_call_and_the_hold_that_expired_for_it_are_told_apart(
     own_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:

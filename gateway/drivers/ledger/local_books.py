@@ -22,6 +22,7 @@ from gateway.drivers.ledger.local_journal import (
 )
 from gateway.drivers.ledger.local_payer import Payer, VoidingLedger
 from gateway.drivers.ledger.local_rooms import Demand, give_back
+from gateway.drivers.ledger.plans import Calendar, make_plan
 
 _SYNC_S: Final = 1.0
 _log: Final = logging.getLogger("gateway")
@@ -61,6 +62,7 @@ class LocalBooks:
         self._folder = folder
         self._wall = wall
         self._payer = Payer(ledger, observe)
+        self._calendar = Calendar()
         self._journal: Journal | None = None
         self._paid = 0
         self._unwritten: list[Spent] = []
@@ -120,12 +122,15 @@ class LocalBooks:
         return failing
 
     async def hand_over(self, home: str, known_lives: set[str]) -> None:
-        """Reserve the calls in flight at the ledger. A life that the ledger may know is in
-        `known_lives` until it leaves.
+        """Reserve the calls in flight at the ledger, unless that would count them in a later
+        period. A life that the ledger may know is in `known_lives` until it leaves.
         """
         for name, opened in [*self.open.items()]:
             hold, life = opened.hold, opened.life
             if hold.purse.home != home or name not in self.open or name in self._stay:
+                continue
+            plan = make_plan(hold.purse, self._calendar, self._wall(), 0)
+            if not plan.start <= opened.at < plan.end:
                 continue
             known_lives.add(life)
             self._stay.add(name)
