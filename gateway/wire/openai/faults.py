@@ -107,6 +107,10 @@ _THIS_MODEL: Final = tuple(
     )
 )  # fmt: skip
 """Phrases in a 400 or 422: another model or host may accept the request."""
+_NO_HOST: Final = tuple(
+    (words, Unsuitable) for words in ("no endpoints found that", "no allowed providers")
+)
+"""OpenRouter's 404s: no host of the model takes such a request, or none of those it names."""
 _BAD_SETTING: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b"
@@ -160,6 +164,10 @@ class _ErrorBody:
         invalid = _invalid_fields(words)
         if invalid:
             words = "; ".join(f"{place}: {why}" for place, why, _ in invalid)
+        metadata = inner.get("metadata")
+        raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+        if isinstance(words, str) and isinstance(raw, str) and raw:
+            words = f"{words}: {raw}"  # OpenRouter's own is "Provider returned error"
         self.message = shorten(words.strip()) if isinstance(words, str) else ""
         code = inner.get("code", inner.get("error_code"))
         self.number = code if isinstance(code, int) else _number(code)
@@ -204,6 +212,8 @@ class _ErrorBody:
             kind = kind_by_message(self.message, _TOO_LONG_OR_FILTERED, kind)
         if status in (400, 422):
             kind = kind_by_message(self.message, _THIS_MODEL, kind)
+        if status == 404:
+            kind = kind_by_message(self.message, _NO_HOST, kind)
         return kind
 
     def _unsuitable_by_name(self) -> bool:
