@@ -8,10 +8,14 @@ from gateway.core.agree.numerals import NUMBER, bare, exact, numeric
 
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _SIGNS: Final = re.compile(
-    r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00b1\u00d7\u00f7\u2212\u221a\u2260\u2264\u2265]"
+    r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00ac\u00b1\u00d7\u00f7\u2190-\u22ff]"
     r"|(?<!\w)-(?=\.?\d)|(?<=\w)-(?=[\s.!?]*$)"
 )
-"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-."""
+"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-. The last are arrows
+and the signs of mathematics.
+"""
+_BLANKS: Final = re.compile(r"(?<!\w) | (?!\w)")
+"""Those beside a sign: between two words, or two numbers as in 2 1/2, a blank counts."""
 _POINT: Final = re.compile(r"(?<![\w.])\.(?=\d)")
 """What a number begins with, and no sentence ends with."""
 _DATE: Final = re.compile(r"\b(\d{1,4})/(\d{1,2})/(\d{1,4})\b")
@@ -47,7 +51,8 @@ def words(text: str) -> str:
     text = _DATE.sub(r"\1-\2-\3", text) if "/" in text else text
     text = _POINT.sub("0.", text) if "." in text else text
     if _SIGNS.search(text):
-        return "".join(text.split()).rstrip(".!?/;").replace('"', "'").casefold()
+        text = _BLANKS.sub("", " ".join(text.split()))
+        return text.rstrip(".!?/;").replace('"', "'").casefold()
     return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
 
 
