@@ -144,7 +144,10 @@ def rotate(
     ctx: typer.Context,
     key_id: KeyId,
     overlap: Annotated[
-        float, typer.Option(min=0.0, help="Seconds for which the former key stays valid.")
+        float,
+        typer.Option(
+            min=0.0, max=7_776_000.0, help="Seconds for which the former key stays valid."
+        ),
     ] = 3_600.0,
     config: Config = None,
     json: AsJson = False,

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gateway.__main__ import app
 from gateway.config.load import load
 from gateway.core.keys import digest_of
+from gateway.web.issuer import MOST_OVERLAP_S
 from tests.config.texts import SOUND
 
 PEPPER = "0123456789abcdef"
@@ -77,6 +78,7 @@ def test_what_a_person_reads(run: Run) -> None:
         (("new", "acme", "--save", "--region", "mars"), "No deployment is in any of these regions"),
         (("new", "acme", "--save", "--budget", '{"usd": 0}'), "'budgets[0].usd' must be above 0"),
         (("rotate", "key_none"), "There is no key of this id."),
+        (("rotate", "key_none", "--overlap", f"{MOST_OVERLAP_S}"), "There is no key of this id."),
         (("revoke", "key_none"), "There is no key of this id."),
     ],
 )
@@ -96,6 +98,7 @@ def test_each_wrong_line(run: Run, words: tuple[str, ...], told: str | None) -> 
         (("new", "acme", "--save", "--days", "nan"), "--days: must be above 0 and at most 36,600"),
         (("new", "acme", "--admin", "all"), '--admin: must be one of read, write, not "all"'),
         (("new", "acme", "--save", "--budget", "{"), "--budget: not JSON"),
+        (("rotate", "key_none", "--overlap", f"{MOST_OVERLAP_S + 1}"), "'--overlap'"),
     ],
 )
 def test_each_wrong_use(run: Run, words: tuple[str, ...], told: str) -> None:
