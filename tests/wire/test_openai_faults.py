@@ -65,6 +65,26 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, said("property 'store' is unsupported, did you mean 'stop'?"), Unsuitable, 400),
     (400, {"error_code": "BAD_REQUEST", "message": 'json: unknown field "store"'}, Unsuitable, 400),
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
+    (400, said("unknown variant `input_audio`, expected `text`"), Unsuitable, 400),
+    # The words of xAI and z.ai for what is not to be said there
+    (
+        403,
+        {
+            "code": "The caller does not have permission to execute the specified operation",
+            "error": "Content violates usage guidelines. Model: grok-4, Failed check: BIO",
+        },
+        Unsuitable,
+        403,
+    ),
+    (
+        400,
+        said("System detected potentially unsafe or sensitive content", code="1301"),
+        Unsuitable,
+        400,
+    ),
+    (400, said("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"), Unsuitable, 400),
+    (498, said("Flex tier capacity exceeded", type="capacity_exceeded"), Overloaded, 502),
+    (400, said("Budget has been exceeded!", type="budget_exceeded"), Misconfigured, 502),
     # OpenRouter's
     (404, said("No endpoints found that support image input", code=404), Unsuitable, 404),
     (404, said('No endpoints found that support tool use. Try disabling "f".'), Unsuitable, 404),

@@ -16,6 +16,7 @@ from gateway.core.errors import (
     Broken,
     Faulty,
     Misconfigured,
+    Overloaded,
     Rejected,
     Unsuitable,
     UpstreamError,
@@ -23,8 +24,13 @@ from gateway.core.errors import (
 from gateway.wire import faults
 from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
-_BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: Faulty, 412: Misconfigured}
-"""412: Fireworks has suspended the account."""
+_BY_STATUS: Final[Mapping[int, Kind]] = {
+    **faults.BY_STATUS,
+    408: Faulty,
+    412: Misconfigured,
+    498: Overloaded,
+}
+"""412: Fireworks has suspended the account. 498: Groq's flex tier has no capacity left."""
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
     **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
@@ -53,6 +59,7 @@ _OUR_ACCOUNT: Final = frozenset(
         "insufficient_quota",
         "billing_hard_limit_reached",
         "billing_not_active",
+        "budget_exceeded",  # LiteLLM's
         "insufficient_balance",
         "invalid_api_key",
         "invalid_model",
@@ -95,6 +102,8 @@ _TOO_LONG_OR_FILTERED: Final = tuple(
         "exceeded model token limit", "range of input length", "range of max_tokens",
         "exceeds max length", "max_new_tokens` must be <=", "inputs` must have less than",
         "exceeds the limit of", "exceed the configured limit",
+        # xAI, z.ai
+        "violates usage guidelines", "unsafe or sensitive content", "不安全或敏感内容",
     )
 )  # fmt: skip
 """Too long, or filtered; with any of the 4xx below."""
@@ -103,6 +112,7 @@ _THIS_MODEL: Final = tuple(
     for words in (
         "this model", "does not support", "doesn't support", "not supported",
         "is unsupported", "unknown field",
+        "unknown variant",
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
     )
 )  # fmt: skip
