@@ -217,7 +217,9 @@ def _anthropic(told: JSON, recording: Recording) -> Usage:
     _, _, after = recording.body.rpartition(b'"thinking_tokens":')
     thought = int(after.split(b"}")[0]) if b"thinking_tokens" in recording.body else 0
     prompt = told["input_tokens"] + cached + written
-    return Usage(prompt, told["output_tokens"], cached, written, thought)
+    searched = re.findall(rb'"web_search_requests": ?(\d+)', recording.body)
+    searches = int(searched[-1]) if searched else 0  # the SDK's are not among what is kept
+    return Usage(prompt, told["output_tokens"], cached, written, thought, searches=searches)
 
 
 def _google(told: JSON, recording: Recording) -> Usage | None:
@@ -232,6 +234,7 @@ def _google(told: JSON, recording: Recording) -> Usage | None:
         audio_prompt=google_sound(recording, b"prompt"),
         audio_completion=google_sound(recording, b"candidates"),
         audio_cached=google_sound(recording, b"cache"),
+        searches=google_searches(recording),
     )
     assert found.prompt + found.completion == told["total_token_count"], "not the provider's sum"
     return found
@@ -242,6 +245,12 @@ def google_sound(recording: Recording, of: bytes) -> int:
     told = re.findall(rb'"%sTokensDetails": ?\[(.*?)\]' % of, recording.body, re.DOTALL)
     found = re.search(rb'"AUDIO",\s*"tokenCount": ?(\d+)', told[-1]) if told else None
     return int(found[1]) if found else 0
+
+
+def google_searches(recording: Recording) -> int:
+    """How many queries, each of them once."""
+    lists = re.findall(rb'"webSearchQueries": ?(\[.*?\])', recording.body, re.DOTALL)
+    return len({query for each in lists for query in json.loads(each)} - {""})
 
 
 def _boto3(told: JSON, recording: Recording) -> Usage:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from msgspec import structs
+from msgspec import Raw, structs
 
 from gateway.core.catalog import Catalog
 from gateway.core.chat import Usage
-from gateway.core.money import Audio
+from gateway.core.money import Audio, SearchFee
 from gateway.core.tariff import Step, Tariff, Window
 from tests.lives import ANSWER, CATALOG, PROMPT, hear, stage, well, whole
 
@@ -67,4 +67,33 @@ async def test_sound_is_held_and_charged_at_its_own_price(
     scene = stage("a", {"a": [spoken]}, stream=stream, catalog=known)
     await hear(scene.life)
     assert scene.life.tab.spent == nanos
+    await whole(scene)
+
+
+@pytest.mark.parametrize(
+    ("fee", "searches", "nanos"),
+    [
+        (None, 2, ANSWER),
+        (SearchFee(1_000), 0, ANSWER),
+        (SearchFee(1_000), 2, ANSWER + 2_000),
+        (SearchFee(1_000, per_call=True), 2, ANSWER + 1_000),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_searches_are_held_and_charged_beside_the_tokens(
+    fee: SearchFee | None, searches: int, nanos: int, stream: bool
+) -> None:
+    price = structs.replace(MODEL.price, search=fee)
+    able = structs.replace(MODEL, price=price, capabilities=frozenset({"tools"}))
+    known = Catalog({"a": able}, {}, {})
+    usage = Usage(PROMPT, ANSWER - PROMPT, searches=searches)
+    scene = stage("a", {"a": [replace(well, usage=usage)]}, stream=stream, catalog=known)
+    searching = Raw(b'[{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]')
+    fields = {**scene.life.request.fields, "tools": searching}
+    scene.life.request = structs.replace(scene.life.request, fields=fields, shape=None)
+    await hear(scene.life)
+    assert scene.life.tab.spent == nanos
+    (record,) = scene.life.tab.attempts
+    assert record.usage.searches == searches
+    assert record.held >= (3_000 if fee == SearchFee(1_000) else 0) + ANSWER
     await whole(scene)

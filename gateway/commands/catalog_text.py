@@ -106,6 +106,8 @@ def _price_text(price: Mapping[str, Any]) -> str:
         text += f", {_plain(price['audio_cached_input'])} cached"
     if "image_output" in price:
         text += f"; of images {_plain(price['image_output'])} out"
+    if "search" in price:
+        text += f"; {_plain(price['search'])} for a thousand searches"
     return text
 
 

@@ -116,6 +116,8 @@ def _price(price: Price, free: bool) -> str:
         text += f", cached audio input {usd(price.audio.cached_input)}"
     if price.image_output is not None:
         text += f", image output {usd(price.image_output)}"
+    if price.search is not None:
+        text += f", a search {usd(price.search.amount)}"
     return text
 
 

@@ -39,9 +39,12 @@ def offer(
     if tariff is None or model.context is None:
         listing = look_up(base_url, upstream, at)
     if stated is None or tariff is None:
-        batch = None if stated is None else str(stated.batch)
+        batch = None if stated is None or stated.batch is None else str(stated.batch)
+        tariff = listing.tariff
+        if stated is not None and tariff is not None:
+            tariff = stated.with_search_fee(tariff)
         return Offer(
-            listing.tariff,
+            tariff,
             "genai-prices",
             batch=batch,
             context=listing.context,

@@ -15,10 +15,12 @@ from gateway.config.scalars import (
     Tokens,
     UsdPerMillion,
     decimal,
+    enum_schema,
     invalid,
     invalid_hidden,
     json_schema,
     number_schema,
+    one_of,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.zones import Timezone
@@ -31,6 +33,11 @@ _DAY_SHAPE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DEAREST_FACTOR: Final = 100
 _AUDIO: Final = ("audio_input", "audio_output", "audio_cached_input")
 _IMAGES: Final = "image_output"
+_BESIDE_RATES: Final = ("batch", "search", "search_per")
+"""What may be given where genai-prices says the rates."""
+_THOUSAND: Final = 1_000
+_DEAREST_FEE: Final = 10_000
+_SEARCH_UNITS: Final = ("search", "call")
 _AS_IT_IS: Final = Decimal(1)
 
 
@@ -61,6 +68,16 @@ Factor = Annotated[
     BeforeValidator(decimal("a factor such as 0.5", lambda f: 0 < f <= _DEAREST_FACTOR)),
     number_schema(exclusiveMinimum=0, maximum=_DEAREST_FACTOR),
 ]
+UsdPerThousand = Annotated[
+    Decimal,
+    BeforeValidator(
+        decimal(
+            f"USD per thousand, 0 to {_DEAREST_FEE:,}, such as 10", lambda a: 0 <= a <= _DEAREST_FEE
+        )
+    ),
+    number_schema(minimum=0, maximum=_DEAREST_FEE),
+]
+SearchUnit = Annotated[str, BeforeValidator(one_of(_SEARCH_UNITS)), enum_schema(_SEARCH_UNITS)]
 
 
 class Hour(Stanza):
@@ -112,6 +129,11 @@ class Price(Stanza):
     """The same of sound read from the provider's cache. Default: `audio_input`."""
     image_output: UsdPerMillion | None = None
     """USD per million tokens of images in answers. Default: `output`."""
+    search: UsdPerThousand | None = None
+    """USD per thousand searches of the web that the provider makes, beside their tokens; those
+    that it reports are charged. Default: none. The same at all hours."""
+    search_per: SearchUnit = "search"
+    """What that is for: each `search`, or a `call` that searches, however often."""
     steps: tuple[LongPrompt, ...] = ()
     """What longer prompts cost, by rising `above`. The step that a prompt may reach is held; the
     one that the reported prompt did reach is charged."""
@@ -135,11 +157,14 @@ class Price(Stanza):
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Price":
+        if self.search is None and self.search_per != "search":
+            raise invalid_hidden("needs search with search_per")
         if (self.input is None) != (self.output is None):
             raise invalid_hidden("needs both input and output, or neither")
         if self.input is None:
-            given = [n for n, v in self if n not in ("batch", "input", "output") and v]
-            if given or self.batch is None:
+            own = ("input", "output", *_BESIDE_RATES)
+            given = [name for name, value in self if name not in own and value]
+            if given or (self.batch is None and self.search is None):
                 raise invalid_hidden(
                     f"needs input and output{f' with {given[0]}' if given else ''}"
                 )
@@ -162,7 +187,16 @@ class Price(Stanza):
             Window(*each.hours, usual.scaled(each.factor), each.zone, rising(each.factor))
             for each in self.windows
         )
-        return Tariff(usual.scaled(_AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
+        return self.with_search_fee(
+            Tariff(usual.scaled(_AS_IT_IS), tuple(windows), rising(_AS_IT_IS))
+        )
+
+    def with_search_fee(self, tariff: Tariff) -> Tariff:
+        """A tariff with the fee for searches that is stated here."""
+        if not self.search:
+            return tariff
+        fee = money.SearchFee(nanos(self.search / _THOUSAND), self.search_per == "call")
+        return tariff.with_search_fee(fee)
 
     @property
     def is_free(self) -> bool:
@@ -177,11 +211,12 @@ class Price(Stanza):
     ) -> JsonSchemaValue:
         schema = super().__get_pydantic_json_schema__(core, handler)
         mapping = handler.resolve_ref_schema(schema)["anyOf"][1]
-        stated = [n for n in cls.model_fields if n not in ("batch", "input", "output")]
+        stated = [n for n in cls.model_fields if n not in ("input", "output", *_BESIDE_RATES)]
         mapping["minProperties"] = 1
         mapping["dependentRequired"] = {
             "input": ["output"],
             "output": ["input"],
+            "search_per": ["search"],
             **{name: ["input", "output"] for name in stated},
         }
         return schema

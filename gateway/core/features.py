@@ -25,6 +25,8 @@ class Features(Struct, frozen=True, gc=False):
     """Whether the request asks its provider to write a prompt cache."""
     caches_1h: bool = False
     """Whether it asks for a cache that is kept for an hour."""
+    searches: int = 0
+    """Searches of the web that its provider may make, as many as are held for."""
     region: str | None = None
     max_cost: Nanos | None = None
     max_latency_s: float | None = None
@@ -47,7 +49,7 @@ def read_features(request: ChatRequest) -> Features:
         needs, caches, an_hour = shape.needs, shape.caches, shape.caches_1h
     else:
         bound, needs, caches, an_hour = _looked_through(request, shape)
-    found = Features(bound, request.max_tokens, request.n, needs, caches, an_hour)
+    found = Features(bound, request.max_tokens, request.n, needs, caches, an_hour, shape.searches)
     return found if request.extras is NO_EXTRAS else _with_wishes(found, request.extras)
 
 

@@ -28,6 +28,18 @@ class Audio(Struct, frozen=True):
     cached_input: int
 
 
+class SearchFee(Struct, frozen=True):
+    """What a search of the web by the provider itself costs, in nano-dollars, beside the tokens."""
+
+    amount: int
+    per_call: bool = False
+    """Whether a call that searches costs it once, however often it does."""
+
+    def of(self, searches: int) -> int:
+        """What so many searches of one call cost, in nano-dollars."""
+        return self.amount * (min(searches, 1) if self.per_call else searches)
+
+
 class Price(Struct, frozen=True):
     """What a model charges, in nano-dollars per million tokens."""
 
@@ -39,15 +51,31 @@ class Price(Struct, frozen=True):
     """None where audio costs what text does."""
     image_output: int | None = None
     """Of images in answers; None where they cost what text does."""
+    search: SearchFee | None = None
+    """None where searches cost nothing, or cannot be made."""
     text_alone: bool = True
     """Whether nothing has a price but text: told by the others."""
 
     def __post_init__(self) -> None:
-        alone = self.audio is None and self.image_output is None
+        alone = self.audio is None and self.image_output is None and self.search is None
         structs.force_setattr(self, "text_alone", alone)
 
 
 FREE: Final = Price(0, 0, 0, 0)
+
+
+class Surcharges(Struct, frozen=True):
+    """What a request may be charged for beside fresh text, at most."""
+
+    an_hour: bool = False
+    """Whether a prompt cache may be written that is kept for an hour."""
+    audio: int = 0
+    """Tokens of the prompt that may be audio."""
+    searches: int = 0
+    """Searches of the web that the provider may make."""
+
+
+NO_SURCHARGES: Final = Surcharges()
 
 
 def nanos(usd: Decimal | str | int) -> Nanos:
@@ -74,8 +102,8 @@ def cost(price: Price, usage: Usage) -> Nanos:
 
 
 def _beyond_fresh_text(price: Price, usage: Usage) -> int:
-    """What caches, audio and images cost more than all of the prompt and the answer as text, or
-    less.
+    """What caches, audio, images and searches cost more than all of the prompt and the answer as
+    text, or less.
     """
     cached, written = usage.cached, usage.cache_write
     fresh = max(usage.prompt - cached - written, 0)
@@ -88,6 +116,8 @@ def _beyond_fresh_text(price: Price, usage: Usage) -> int:
     if price.image_output is not None:
         drawn = min(usage.image_completion, usage.completion - usage.audio_completion)
         total += max(drawn, 0) * (price.image_output - price.output)
+    if price.search is not None:
+        total += price.search.of(usage.searches) * _MILLION
     return total
 
 
@@ -112,20 +142,22 @@ def for_an_hour(price: Price) -> int:
 
 
 def ceiling(
-    price: Price, prompt: int, output: int, *, caches: bool, an_hour: bool = False, audio: int = 0
+    price: Price, prompt: int, output: int, may: Surcharges = NO_SURCHARGES, *, caches: bool
 ) -> Nanos:
-    """The most a call can cost: every input token at its dearest, every output token used.
+    """The most a call can cost: every input token at its dearest, every output token used, every
+    search made.
 
-    `caches` says whether the request asks its provider to write a prompt cache, which costs more,
-    and `an_hour` whether for an hour. `audio` is how much of the prompt may be audio; the answer
-    of a model that has a price for audio, or for images, may be nothing else.
+    `caches` says whether the request asks its provider to write a prompt cache, which costs more.
+    The answer of a model that has a price for audio, or for images, may be nothing else.
     """
     dearest = price.input
     if caches:
-        dearest = max(dearest, for_an_hour(price) if an_hour else price.cache_write)
+        dearest = max(dearest, for_an_hour(price) if may.an_hour else price.cache_write)
     total = prompt * dearest + output * price.output
     if not price.text_alone:
         other = price.audio or Audio(price.input, price.output, price.cached_input)
         answer = max(price.output, other.output, price.image_output or 0)
-        total += audio * max(other.input - price.input, 0) + output * (answer - price.output)
+        total += may.audio * max(other.input - price.input, 0) + output * (answer - price.output)
+        if price.search is not None:
+            total += price.search.of(may.searches) * _MILLION
     return Nanos(-(-total // _MILLION))

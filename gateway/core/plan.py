@@ -16,7 +16,7 @@ from gateway.core.checks import Checklist, checklist
 from gateway.core.features import Features
 from gateway.core.ladder import Ladder, Step, StepModel
 from gateway.core.learned import Start
-from gateway.core.money import Nanos, Price, ceiling, usd
+from gateway.core.money import NO_SURCHARGES, Nanos, Price, Surcharges, ceiling, usd
 from gateway.core.order import Order, RankingFacts, ordered
 from gateway.core.pace import LatencyTracker
 from gateway.core.patterns import allowed
@@ -46,9 +46,8 @@ class Candidate(Struct, frozen=True):
     """The most of these that go in."""
     p95_s: float = 2.0
     """The observed 95th percentile of seconds until its answer begins."""
-    caches_1h: bool = False
-    """Whether it may be billed for a cache that is kept for an hour."""
-    audio: int = 0  # of the prompt, at most
+    may: Surcharges = NO_SURCHARGES
+    """What it may be billed for beside fresh text."""
 
     def with_more(self, tokens: int) -> tuple[Nanos, int]:
         """The ceiling, and the tokens in all, with so many more going in."""
@@ -57,7 +56,7 @@ class Candidate(Struct, frozen=True):
         more = in_its_tokens(self.model, tokens)
         prompt, answer = self.prompt + more, self.tokens - self.prompt
         price = peak_price(self.model, self.deployment, prompt)
-        most = ceiling(price, prompt, answer, caches=True, an_hour=self.caches_1h, audio=self.audio)
+        most = ceiling(price, prompt, answer, self.may, caches=True)
         return most, self.tokens + more
 
 
@@ -249,14 +248,14 @@ def _candidate(
     output = features.output
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
-    bound, answer, an_hour = features.bound, output * features.n, features.caches_1h
+    bound, answer = features.bound, output * features.n
     if bound.images:  # they may be billed at more than they take of a context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = peak_price(model, deployment, prompt)
     audio, caches = in_its_tokens(model, bound.audio), features.caches or deployment.caches_unasked
-    most = ceiling(price, prompt, answer, caches=caches, an_hour=an_hour, audio=audio)
-    all_in = (prompt + answer, prompt)
-    return Candidate(model, deployment, tier, output, most, *all_in, caches_1h=an_hour, audio=audio)
+    may = Surcharges(features.caches_1h, audio, features.searches)
+    most = ceiling(price, prompt, answer, may, caches=caches)
+    return Candidate(model, deployment, tier, output, most, prompt + answer, prompt, may=may)
 
 
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:

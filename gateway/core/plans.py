@@ -68,6 +68,7 @@ class Plans:
             features.needs,
             features.caches,
             features.caches_1h,
+            features.searches,
             features.region,
             features.max_cost,
             tenant.models,

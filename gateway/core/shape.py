@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.core.searches import searches_allowed
+
 SENT_WITH_MESSAGES: Final = ("tools", "functions", "response_format", "system", "documents")
 """Fields that a model is known to read beside its messages."""
 _CACHE_CONTROL: Final = b'"cache_control"'
@@ -63,6 +65,8 @@ class Shape(Struct, frozen=True):
     grows: bool = False
     """Whether the provider may add to what is read: what tools find that it runs itself, or what it
     keeps under a name."""
+    searches: int = 0
+    """Searches of the web that its provider may make, as many as are held for."""
     written: dict[Any, Any] = {}
     """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
 
@@ -75,12 +79,14 @@ def read_shape(fields: Mapping[str, Raw]) -> Shape:
     if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
         needs |= {"json_schema"}
     marked = unsure = an_hour = False
+    searches = 0
     if not _SETTINGS.issuperset(fields):
         beside = b"".join(raw for name, raw in fields.items() if name != "messages")
         unsure = spelt_out(beside)
         marked = "cache_control" in fields or marks_cache(beside) or unsure
         an_hour = unsure or (marked and AN_HOUR in beside)
-    return Shape(size, tools, needs, marked, an_hour, _grows(fields))
+        searches = searches_allowed(fields)
+    return Shape(size, tools, needs, marked, an_hour, _grows(fields), searches)
 
 
 def read_beside(fields: Mapping[str, Raw]) -> list[bytes]:

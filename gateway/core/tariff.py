@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.chat import Usage
 from gateway.core.hours import minute_of, within
-from gateway.core.money import Audio, Nanos, Price, cost
+from gateway.core.money import Audio, Nanos, Price, SearchFee, cost
 
 DAY: Final = 24 * 60
 
@@ -78,6 +78,21 @@ class Tariff(Struct, frozen=True, cache_hash=True):
         )
         return Tariff(_reached(self.usual, self.steps, prompt), windows)
 
+    def with_search_fee(self, fee: SearchFee) -> "Tariff":
+        """The same, with this fee at all hours and for prompts of any length."""
+
+        def charged(price: Price) -> Price:
+            return structs.replace(price, search=fee)
+
+        def all_charged(steps: Iterable[Step]) -> tuple[Step, ...]:
+            return tuple(Step(step.above, charged(step.price)) for step in steps)
+
+        windows = tuple(
+            Window(w.begin, w.end, charged(w.price), w.zone, all_charged(w.steps))
+            for w in self.windows
+        )
+        return Tariff(charged(self.usual), windows, all_charged(self.steps))
+
     def rises(self) -> tuple[Step, ...]:
         """The steps, each at its dearest hour."""
         scales = [(self.usual, self.steps), *((w.price, w.steps) for w in self.windows)]
@@ -93,13 +108,21 @@ def dearest(prices: Iterable[Price]) -> Price:
     listed = tuple(prices)
     rates = zip(*((p.input, p.output, p.cached_input, p.cache_write) for p in listed), strict=True)
     fresh, output, cached, write = map(max, rates)
-    return Price(fresh, output, cached, write, _dearest_audio(listed), _dearest_images(listed))
+    audio, images, search = _dearest_audio(listed), _dearest_images(listed), _dearest_fee(listed)
+    return Price(fresh, output, cached, write, audio, images, search)
 
 
 def _dearest_images(prices: Sequence[Price]) -> int | None:
     if all(price.image_output is None for price in prices):
         return None
     return max(p.output if p.image_output is None else p.image_output for p in prices)
+
+
+def _dearest_fee(prices: Sequence[Price]) -> SearchFee | None:
+    fees = [price.search for price in prices if price.search is not None]
+    if not fees:
+        return None
+    return SearchFee(max(fee.amount for fee in fees), all(fee.per_call for fee in fees))
 
 
 def _dearest_audio(prices: Sequence[Price]) -> Audio | None:

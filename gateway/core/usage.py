@@ -6,7 +6,9 @@ from msgspec import Struct
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """Tokens as the provider counted them. Each detail is part of its total, never beside it."""
+    """Tokens as the provider counted them. Each detail is part of its total, never beside it; only
+    `searches` are no tokens.
+    """
 
     prompt: int = 0
     completion: int = 0
@@ -26,6 +28,8 @@ class Usage(Struct, frozen=True, gc=False):
     """Part of `audio_prompt` and of `cached`, as far as it is told."""
     image_completion: int = 0
     """Part of `completion`: images, which some charge by a price of their own."""
+    searches: int = 0
+    """Searches of the web that the provider made, which are billed beside the tokens."""
 
 
 NOT_BILLED: Final = Usage()

@@ -84,7 +84,10 @@ def _mend(relayed: dict[str, Any], completion: Completion) -> None:
 
 
 def usage_json(usage: Usage, extension: bytes = b"") -> bytes:
-    """A usage object, with the gateway's own field in it."""
+    """A usage object, with the gateway's own field in it. Searches are told as OpenRouter does."""
+    more = b',"gateway":' + extension if extension else b""
+    if usage.searches:
+        more = b',"server_tool_use":{"web_search_requests":%d}%b' % (usage.searches, more)
     return (
         b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
         b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
@@ -96,7 +99,7 @@ def usage_json(usage: Usage, extension: bytes = b"") -> bytes:
         usage.cached,
         usage.cache_write,
         usage.reasoning,
-        b',"gateway":' + extension if extension else b"",
+        more,
     )
 
 

@@ -359,8 +359,10 @@ def test_every_column_for_a_person(shelf: list[Entry]) -> None:
     ]
 
 
-def test_a_price_of_sound_and_of_images_is_listed(tmp_path: Path) -> None:
-    text = SMALL.replace("output: 3, as_of", "output: 3, audio_input: 4, image_output: 9, as_of")
+def test_a_price_of_sound_images_and_searches_is_listed(tmp_path: Path) -> None:
+    text = SMALL.replace(
+        "output: 3, as_of", "output: 3, audio_input: 4, image_output: 9, search: 14, as_of"
+    )
     (tmp_path / "f.yaml").write_text(text, "utf-8")
     (model,) = select(
         load_shelf([tmp_path / "f.yaml"], NO_ENV, at=NOW),
@@ -371,9 +373,12 @@ def test_a_price_of_sound_and_of_images_is_listed(tmp_path: Path) -> None:
     assert told == {
         "input": 3, "output": 3, "cached_input": 3, "cache_write": 3,
         "audio_input": 4, "audio_output": 3, "audio_cached_input": 4, "image_output": 9,
+        "search": 14,
     }  # fmt: skip
     (line,) = [line for line in detail(model) if " price  " in line]
-    assert line.endswith("3 cache write; of sound 4 in, 3 out, 4 cached; of images 9 out")
+    assert line.endswith(
+        "3 cache write; of sound 4 in, 3 out, 4 cached; of images 9 out; 14 for a thousand searches"
+    )
 
 
 @pytest.mark.parametrize("width", [80, 100, None])

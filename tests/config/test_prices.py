@@ -21,7 +21,7 @@ from msgspec import structs
 
 from gateway.config.prices import Listing, look_up, tariff_of
 from gateway.core.chat import Usage
-from gateway.core.money import Audio, Price, ceiling, nanos
+from gateway.core.money import Audio, Price, SearchFee, ceiling, nanos
 from gateway.core.tariff import Step, Tariff, Window
 from tests.config.texts import SOUND, faults, snapshot
 
@@ -315,6 +315,47 @@ def test_the_price_of_images_that_is_written() -> None:
     prices = (tariff.usual, *(step.price for step in tariff.steps), tariff.windows[0].price)
     assert [price.image_output for price in prices] == [30 * USD, 30 * USD, 40 * USD, 15 * USD]
     assert tariff.within(100).image_output == 40 * USD
+
+
+@pytest.mark.parametrize(
+    ("stated", "price_from"),
+    [
+        ("{search: 10}", "genai-prices"),
+        ("{search: 10, search_per: search, batch: 0.5}", "genai-prices"),
+        (
+            (
+                "{input: 1, output: 2, search: 10, steps: [{above: 10, input: 3, output: 4}], "
+                "windows: [{hours: '16:30-00:30', factor: 0.5}]}"
+            ),
+            "catalog",
+        ),
+    ],
+)
+def test_a_fee_for_searches_is_beside_the_rates(stated: str, price_from: str) -> None:
+    model = snapshot(GROQ.replace("free", stated)).catalog.models["m1"]
+    tariff = model.deployments[0].tariff or Tariff(model.price)
+    windows = [window.price for window in tariff.windows]
+    prices = (tariff.usual, *(step.price for step in tariff.steps), *windows)
+    assert {price.search for price in prices} == {SearchFee(USD // 100)}
+    assert model.price_from == price_from
+    assert model.price.input > 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "fee"),
+    [
+        ("{search: 35, search_per: call}", SearchFee(35 * USD // 1000, per_call=True)),
+        ("{search: 0}", None),
+        ("{batch: 0.5}", None),
+    ],
+)
+def test_what_a_fee_is_for(stated: str, fee: SearchFee | None) -> None:
+    assert snapshot(GROQ.replace("free", stated)).catalog.models["m1"].price.search == fee
+
+
+def test_a_model_that_charges_for_searches_alone_is_not_free() -> None:
+    model = snapshot(GROQ.replace("free", "{input: 0, output: 0, search: 10}")).catalog.models["m1"]
+    assert model.price_from == "catalog"
 
 
 def test_what_is_written_wins() -> None:

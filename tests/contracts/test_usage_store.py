@@ -72,7 +72,13 @@ LINES: Sequence[Line] = (
     line("a4", ms=NOON + DAY + 1, kind="corrected", seq=5, nanos=-400, cost=100),
     line("a5", ms=NOON + DAY + 2, kind="corrected", seq=6, nanos=-900, known=False),
     line("h1", ms=NOON + DAY + 3, kind="charged", seq=7, purpose="cached", hits=3, saved=1_500),
-    line("c1", ms=NOON + DAY + 4, seq=8, usage=Usage(30, 20, 10, 5, 4, 3), signals=(1_000, 0)),
+    line(
+        "c1",
+        ms=NOON + DAY + 4,
+        seq=8,
+        usage=Usage(30, 20, 10, 5, 4, 3, searches=7),
+        signals=(1_000, 0),
+    ),
 )
 
 

@@ -150,6 +150,7 @@ def test_what_the_client_asked_of_the_gateway() -> None:
         "needs": frozenset(),
         "caches": False,
         "caches_1h": False,
+        "searches": 0,
         "region": "eu",
         "max_cost": nanos("0.5"),
         "checks": (Check("sql"),),

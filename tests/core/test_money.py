@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.core.chat import Usage
-from gateway.core.money import FREE, MAX_USD, PER_USD, Audio, Price, ceiling, cost, nanos, usd
+from gateway.core.money import (
+    FREE,
+    MAX_USD,
+    PER_USD,
+    Audio,
+    Price,
+    Surcharges,
+    ceiling,
+    cost,
+    nanos,
+    usd,
+)
 
 RATES = st.integers(0, 10**12)
 """Nano-dollars per million tokens: up to 1,000 dollars."""
@@ -52,7 +63,7 @@ def test_a_ceiling_covers_any_usage_within_its_bounds(
     if not caches:
         usage = Usage(usage.prompt, usage.completion, usage.cached)
     most = (usage.prompt + more_in, usage.completion + more_out)
-    bound = ceiling(price, *most, caches=caches, an_hour=usage.cache_write_1h > 0)
+    bound = ceiling(price, *most, Surcharges(usage.cache_write_1h > 0), caches=caches)
     assert bound >= cost(price, usage)
 
 
@@ -113,7 +124,7 @@ def test_sound_by_hand(audio: Audio | None, usage: Usage, expected: int) -> None
     price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
     assert cost(price, usage) == expected
     most = (usage.prompt, usage.completion)
-    assert ceiling(price, *most, caches=False, audio=usage.audio_prompt) >= expected
+    assert ceiling(price, *most, Surcharges(audio=usage.audio_prompt), caches=False) >= expected
 
 
 @pytest.mark.parametrize("audio", [None, DEARER])
@@ -155,7 +166,7 @@ def test_what_is_held_for_sound(audio: Audio | None, heard: int, expected: int) 
         None if audio is None else Audio(*(each * per_token for each in structs.astuple(audio)))
     )
     price = Price(10 * per_token, 20 * per_token, 5 * per_token, 10 * per_token, priced)
-    assert ceiling(price, 100, 10, caches=False, audio=heard) == expected
+    assert ceiling(price, 100, 10, Surcharges(audio=heard), caches=False) == expected
 
 
 @pytest.mark.parametrize(

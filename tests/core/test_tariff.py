@@ -12,7 +12,7 @@ from gateway.core.catalog import Catalog, Deployment, Model, Tenant
 from gateway.core.chat import Usage
 from gateway.core.features import Features
 from gateway.core.ladder import ladders
-from gateway.core.money import Audio, Price, ceiling, cost
+from gateway.core.money import Audio, Price, Surcharges, ceiling, cost
 from gateway.core.plan import Candidate, PlanContext, make_plan, peak_price
 from gateway.core.tariff import DAY, Step, Tariff, Window
 from gateway.core.tokens import Bound
@@ -200,7 +200,7 @@ def test_what_is_held_covers_whatever_is_charged_within_its_bounds(
     caches = usage.cache_write > 0
     prompt, output = usage.prompt + more_in, usage.completion + more_out
     audio = usage.audio_prompt
-    held = ceiling(tariff.within(prompt), prompt, output, caches=caches, audio=audio)
+    held = ceiling(tariff.within(prompt), prompt, output, Surcharges(audio=audio), caches=caches)
     assert tariff.cost(usage, began, ended) <= held
 
 

@@ -80,6 +80,7 @@ ANSWERS: dict[str, tuple[Choice, ...]] = {
     "odd characters": (Choice(0, 'a\u2028\u0000\U0001f600\r\n\ndata: [DONE]\n\n"\\' * 99),),
 }  # fmt: skip
 USAGES: dict[str, Usage] = {
+    "searched": Usage(9, 3, searches=2),
     "all details": USAGE,
     "none": Usage(),
     "huge": Usage(2**40, 2**40, 2**40, 0, 2**40),
@@ -154,7 +155,7 @@ def test_usage(usage: Usage) -> None:
             },
             "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
             "gateway": json.loads(EXTENSION),
-        }
+        } | ({"server_tool_use": {"web_search_requests": usage.searches}} if usage.searches else {})
 
 
 FLOWS: dict[str, list[Delta]] = {

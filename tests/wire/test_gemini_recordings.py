@@ -15,7 +15,7 @@ import pytest
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import Broken, Misconfigured, Rejected, Throttled, UpstreamError
 from gateway.wire import gemini
-from tests.oracle import google_sound
+from tests.oracle import google_searches, google_sound
 from tests.recordings import Recording, cuts, recordings
 from tests.wire.chats import assembled
 from tests.wire.gemini_answers import TARGET, read
@@ -132,6 +132,7 @@ def counted(said: Mapping[str, int], recording: Recording) -> Usage | None:
         audio_prompt=google_sound(recording, b"prompt"),
         audio_completion=google_sound(recording, b"candidates"),
         audio_cached=google_sound(recording, b"cache"),
+        searches=google_searches(recording),
     )
     assert found.prompt + found.completion == said["total_token_count"], "not the provider's sum"
     return found

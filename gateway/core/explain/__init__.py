@@ -173,13 +173,15 @@ def dollars(amount: int) -> Raw:
 
 
 def rates(price: Price) -> dict[str, Raw]:
-    """A price in US dollars per million tokens, by the name of each rate."""
+    """A price in US dollars per million tokens, or per thousand searches, by the name of each."""
     found = {name: dollars(getattr(price, name)) for name in _TEXT_RATES}
     if price.audio is not None:
         for name in Audio.__struct_fields__:
             found[f"audio_{name}"] = dollars(getattr(price.audio, name))
     if price.image_output is not None:
         found["image_output"] = dollars(price.image_output)
+    if price.search is not None:
+        found["search"] = dollars(price.search.amount * 1_000)
     return found
 
 
@@ -189,7 +191,8 @@ def expected_cost(candidate: Candidate, request: ChatRequest, features: Features
     prompt = min(in_its_tokens(model, tokens.count_input(request)), candidate.prompt)
     audio = in_its_tokens(model, tokens.count_audio(request))
     price = peak_price(model, candidate.deployment, prompt)
-    return cost(price, Usage(prompt, output, audio_prompt=audio))
+    searches = min(features.searches, 1)
+    return cost(price, Usage(prompt, output, audio_prompt=audio, searches=searches))
 
 
 def _candidate(each: Candidate, request: ChatRequest, features: Features) -> dict[str, Any]:

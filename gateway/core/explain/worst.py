@@ -226,6 +226,6 @@ class _Worst:
 
 def _cost(to: Candidate, prompt: int, answer: int, *, caches: bool = False) -> int:
     """Of so many tokens. A judge is never asked to write a cache."""
-    price, an_hour = peak_price(to.model, to.deployment, prompt), to.caches_1h
+    price = peak_price(to.model, to.deployment, prompt)
     caches = caches or to.deployment.caches_unasked
-    return ceiling(price, prompt, answer, caches=caches, an_hour=an_hour, audio=to.audio)
+    return ceiling(price, prompt, answer, to.may, caches=caches)

@@ -56,9 +56,10 @@ _COLUMNS: Final[Sequence[tuple[str, str, _Read]]] = (
     ("saved_nanos", "int", lambda line, _: line.saved),
     ("cache_write_1h", "int", lambda line, _: line.usage.cache_write_1h),
     ("signals", "json", lambda line, _: _json(line.signals)),
+    ("searches", "int", lambda line, _: line.usage.searches),
 )
 LATER: Final[Mapping[str, int | str]] = {
-    "hits": 0, "saved_nanos": 0, "cache_write_1h": 0, "signals": "[]",
+    "hits": 0, "saved_nanos": 0, "cache_write_1h": 0, "signals": "[]", "searches": 0,
 }  # fmt: skip
 """Columns that what was written before does not have, and what it is read as."""
 NAMES: Final = tuple(name for name, _, _ in _COLUMNS)
@@ -100,6 +101,7 @@ def line_of_row(row: Sequence[Any]) -> Line:
             cache_write=has["cache_write"],
             reasoning=has["reasoning"],
             cache_write_1h=has["cache_write_1h"],
+            searches=has["searches"],
         ),
         counted=has["counted"],
         organisation=has["organisation"],

@@ -57,6 +57,8 @@ def _parse_counts(value: Any) -> Usage | None:
         if isinstance(cache_creation, Mapping)
         else None
     )
+    tools = value.get("server_tool_use")
+    searches: Any = tools.get("web_search_requests") if isinstance(tools, Mapping) else None
     details = value.get("output_tokens_details")
     thinking: Any = details.get("thinking_tokens") if isinstance(details, Mapping) else None
     return Usage(
@@ -66,6 +68,7 @@ def _parse_counts(value: Any) -> Usage | None:
         cache_write=written,
         reasoning=thinking if are_plausible(thinking) and thinking <= output else 0,
         cache_write_1h=min(hour, written) if are_plausible(hour) else 0,
+        searches=searches if are_plausible(searches) else 0,
     )
 
 

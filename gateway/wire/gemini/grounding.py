@@ -5,12 +5,14 @@ grounding with Google Search, and the recorded answers.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from gateway.wire.citations import Annotation, url_citation
+
+_QUERIES: Final = b'"webSearchQueries"'
 
 
 class _Segment(Struct):
@@ -22,6 +24,10 @@ class _Segment(Struct):
 class _Support(Struct):
     segment: _Segment | None = None
     groundingChunkIndices: list[int] = []  # noqa: N815
+
+
+class _Queries(Struct):
+    webSearchQueries: list[str] | None = None  # noqa: N815
 
 
 class _Grounding(Struct):
@@ -44,6 +50,19 @@ def annotations(metadata: Raw, text: str) -> list[Annotation]:
             if place and 0 <= index < len(pages):
                 citations += url_citation(*pages[index], *place)
     return citations
+
+
+def queries(metadata: Raw) -> set[str]:
+    """What the web was searched for, {} for unreadable metadata or none. Google bills each query
+    once, and none that is empty.
+    """
+    if _QUERIES not in bytes(metadata):  # of a stream, most pieces
+        return set()
+    try:
+        found = msgspec.json.decode(bytes(metadata), type=_Queries).webSearchQueries
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return set()
+    return {query for query in found or () if query}
 
 
 def _page(chunk: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -9,9 +9,10 @@ from gateway.core.chat import Choice, Completion
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import Target
 from gateway.wire.faults import with_usage
+from gateway.wire.gemini import grounding
 from gateway.wire.gemini.candidate import Candidate, CandidateState, logprobs, require_index
 from gateway.wire.gemini.faults import fault, read, stream_fault
-from gateway.wire.gemini.usage import parse_usage
+from gateway.wire.gemini.usage import parse_usage, with_searches
 
 
 class Answer(Struct):
@@ -29,7 +30,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     if status != 200:
         raise fault(status, headers, body)
     answer = parse_answer(body)
-    usage = parse_usage(answer.usageMetadata)
+    queries = [grounding.queries(each.groundingMetadata) for each in answer.candidates or ()]
+    usage = with_searches(parse_usage(answer.usageMetadata), set[str]().union(*queries))
     try:
         choices = _choices(answer)
     except UpstreamError as error:

@@ -6,10 +6,11 @@ from gateway.core.chat import Choice, ChoiceDelta, Delta, ToolCall, ToolDelta, U
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.dialect import NO_TEMPLATE, Target
 from gateway.wire.faults import with_usage
+from gateway.wire.gemini import grounding
 from gateway.wire.gemini.array import ArrayDecoder
 from gateway.wire.gemini.candidate import Candidate, CandidateState, logprobs, require_index
 from gateway.wire.gemini.reply import Answer, block_reason, blocked_choice, parse_answer
-from gateway.wire.gemini.usage import parse_usage
+from gateway.wire.gemini.usage import parse_usage, with_searches
 from gateway.wire.silence import count_silent_event
 from gateway.wire.sse import SseDecoder
 from gateway.wire.whole import LEADING_BLANKS
@@ -33,6 +34,8 @@ class Decoder:
         self._candidates: dict[int, CandidateState] = {}
         self._blocked: Choice | None = None
         self._usage: Usage | None = None
+        self._queries: set[str] = set()
+        """What the web was searched for."""
         self._started = False
         """Whether there has been any output."""
         self._id = ""
@@ -96,7 +99,10 @@ class Decoder:
             return None
         answer = parse_answer(data)
         self._id = self._id or answer.responseId or ""
-        before, self._usage = self._usage, parse_usage(answer.usageMetadata) or self._usage
+        for each in answer.candidates or ():
+            self._queries |= grounding.queries(each.groundingMetadata)
+        usage = parse_usage(answer.usageMetadata) or self._usage
+        before, self._usage = self._usage, with_searches(usage, self._queries)
         if block_reason(answer) is not None:
             self._blocked = blocked_choice(answer)
         deltas = [self._candidate(each, answer) for each in answer.candidates or ()]

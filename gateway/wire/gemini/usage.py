@@ -1,7 +1,9 @@
 """Token counts: `usageMetadata`. The counts of a stream are cumulative; the last ones count."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, Final
+
+from msgspec import structs
 
 from gateway.core.chat import Usage
 from gateway.wire.counts import are_plausible
@@ -41,6 +43,11 @@ def parse_usage(value: Any) -> Usage | None:
             _modality_tokens("IMAGE", value.get("candidatesTokensDetails")), written
         ),
     )
+
+
+def with_searches(usage: Usage | None, queries: Sized) -> Usage | None:
+    """The usage with its searches of the web: counted by their queries, as Google does."""
+    return structs.replace(usage, searches=len(queries)) if usage and queries else usage
 
 
 def _modality_tokens(modality: str, details: Any) -> int:

@@ -52,6 +52,8 @@ class PromptDetails(Struct, frozen=True, gc=False):
     image_tokens: Tokens = 0
     cache_creation_tokens: Literal[0] | None = None
     """LiteLLM's, of Claude's prompt cache. If it is not 0 the answer is parsed tolerantly."""
+    web_search_requests: Tokens | None = None
+    """LiteLLM's, of Gemini's searches."""
 
 
 class CompletionDetails(Struct, frozen=True, gc=False):
@@ -62,6 +64,10 @@ class CompletionDetails(Struct, frozen=True, gc=False):
     """OpenRouter's and LiteLLM's, of Gemini's images."""
     accepted_prediction_tokens: Tokens = 0
     rejected_prediction_tokens: Tokens = 0
+
+
+class ServerToolUse(Struct, frozen=True, gc=False):
+    web_search_requests: Tokens | None = None
 
 
 class TokenUsage(Struct, gc=False):
@@ -75,6 +81,8 @@ class TokenUsage(Struct, gc=False):
     cache_creation_input_tokens: Literal[0] | None = None
     cache_read_input_tokens: Literal[0] | None = None
     """LiteLLM's and Databricks', likewise."""
+    server_tool_use: ServerToolUse | None = None
+    """OpenRouter's and LiteLLM's."""
     gateway: Raw | UnsetType = UNSET
     """Set by a provider that is itself this gateway."""
 

@@ -12,10 +12,11 @@ from gateway.wire.openai.tolerant import whole_number
 
 _CACHED: Final = ("cached_tokens", "cache_read_input_tokens")
 """Kimi's and Databricks' names, in the usage itself, for what was read from a prompt cache."""
+_NO_TOOLS: Final = strict.ServerToolUse()
 
 
 def usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
-    """Fast path: the counts if they are usable as they are and are all of text, else None."""
+    """Fast path: the counts if they are usable as they are and of text alone, else None."""
     in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
     prompt, completion = reported.prompt_tokens, reported.completion_tokens
     cached, written, reasoning = (
@@ -30,6 +31,8 @@ def usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
         or in_details.audio_tokens
         or out_details.audio_tokens
         or out_details.image_tokens
+        or in_details.web_search_requests
+        or reported.server_tool_use is not None
         or reported.gateway is not UNSET
     ):
         return None
@@ -66,8 +69,13 @@ def strict_usage(reported: strict.TokenUsage) -> Usage:
         in_details.cache_write_tokens,
         out_details.reasoning_tokens,
     )
-    return _with_media(
-        usage, in_details.audio_tokens, out_details.audio_tokens, out_details.image_tokens or 0
+    tools = reported.server_tool_use or _NO_TOOLS
+    return _with_more(
+        usage,
+        in_details.audio_tokens,
+        out_details.audio_tokens,
+        out_details.image_tokens or 0,
+        tools.web_search_requests or in_details.web_search_requests or 0,
     )
 
 
@@ -116,23 +124,28 @@ def parse_usage(value: Any) -> Usage | None:
     an_hour = _tokens(split.get("ephemeral_1h_input_tokens"))
     if an_hour:
         result = structs.replace(result, cache_write_1h=min(an_hour, result.cache_write))
-    return _with_media(
+    tools = _details(value.get("server_tool_use"))
+    return _with_more(
         result,
         _tokens(in_details.get("audio_tokens")) or 0,
         _tokens(out_details.get("audio_tokens")) or 0,
         _tokens(out_details.get("image_tokens")) or 0,
+        _first(tools.get("web_search_requests"), in_details.get("web_search_requests")),
     )
 
 
-def _with_media(usage: Usage, audio_in: int, audio_out: int, images: int) -> Usage:
-    """The usage with its tokens of audio, of the prompt and of the completion, and of images."""
-    if not (audio_in or audio_out or images):  # nearly always
+def _with_more(usage: Usage, audio_in: int, audio_out: int, images: int, searches: int) -> Usage:
+    """The usage with its tokens of audio, of the prompt and of the completion, and of images, and
+    with the searches that the provider made.
+    """
+    if not (audio_in or audio_out or images or searches):  # nearly always
         return usage
     return structs.replace(
         usage,
         audio_prompt=min(audio_in, usage.prompt),
         audio_completion=min(audio_out, usage.completion),
         image_completion=min(images, usage.completion),
+        searches=searches,
     )
 
 

@@ -1,0 +1,44 @@
+"""How often a request lets its provider search the web, which costs a fee for each search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Raw, json
+
+UNBOUNDED: Final = 10
+"""Searches that are held for where the request sets no limit. A provider may make more."""
+_ASKING: Final = ("web_search_options", "plugins", "search_parameters")
+"""Fields by which a search is asked for without a tool."""
+_MARK: Final = b"earch"
+_ESCAPE: Final = b"\\u00"
+"""Letters may be written so: then no word can be looked for."""
+_MOST: Final = 1_000_000
+_WEB_SEARCH: Final = "web_search"
+_GOOGLE: Final = frozenset({"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch"})
+
+
+def searches_allowed(fields: Mapping[str, Raw]) -> int:
+    """The most searches to hold for; 0 where none can be made."""
+    if any(name in fields for name in _ASKING):
+        return UNBOUNDED
+    tools = bytes(fields.get("tools", b""))
+    if _MARK not in tools and _ESCAPE not in tools:
+        return 0
+    try:
+        decoded: Any = json.decode(tools)
+    except (ValueError, RecursionError):  # whoever translates them says what is wrong
+        return UNBOUNDED
+    return sum(map(_searches_of, decoded)) if isinstance(decoded, Sequence) else 0
+
+
+def _searches_of(tool: Any) -> int:
+    """Anthropic's and OpenRouter's have a type, Google's a name."""
+    if not isinstance(tool, Mapping):
+        return 0
+    if not _GOOGLE.isdisjoint(tool):
+        return UNBOUNDED
+    kind = tool.get("type")
+    if not (isinstance(kind, str) and _WEB_SEARCH in kind):
+        return 0
+    most = tool.get("max_uses")
+    return min(most, _MOST) if isinstance(most, int) and most >= 0 else UNBOUNDED
