@@ -63,10 +63,20 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("too many states for serving", Unsuitable),  # the response schema's
     ("maximum allowed nesting depth", Unsuitable),
     ("invalid function name", Unsuitable),  # OpenAI's may begin with a digit
+    ("not supported", Unsuitable),
+    ("is unsupported", Unsuitable),
+    ("cannot be combined", Unsuitable),  # native tools and functions
+    ("but the supported range is", Unsuitable),
+    ("payload size exceeds", Unsuitable),
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )
 """400s whose message says that it is our configuration, or a limit of this model only."""
+_NAMED_BY_THE_CLIENT: Final[tuple[tuple[str, Kind], ...]] = (
+    ("permission to access the file", Unsuitable),
+    ("cachedcontent not found", Unsuitable),
+)
+"""403s whose message says that what the request names does not exist: our key is in order."""
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 T = TypeVar("T")
@@ -135,4 +145,6 @@ def _error_class(status: int, kind: str, message: str) -> Kind:
         return Overloaded if error is Overloaded else Faulty
     if error is None:
         error = _HUNDREDS.get(status // 100, Faulty if kind or status == 0 else Broken)
+    if status == 403:
+        return kind_by_message(message, _NAMED_BY_THE_CLIENT, error)
     return kind_by_message(message, _BY_MESSAGE, error) if error is Rejected else error
