@@ -85,6 +85,27 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, said("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"), Unsuitable, 400),
     (498, said("Flex tier capacity exceeded", type="capacity_exceeded"), Overloaded, 502),
     (400, said("Budget has been exceeded!", type="budget_exceeded"), Misconfigured, 502),
+    (
+        429,
+        said(
+            "Request too large for gpt-4o in organization o on tokens per min (TPM): Limit 3,"
+            " Requested 4.",
+            type="tokens",
+            code="rate_limit_exceeded",
+        ),
+        Unsuitable,
+        429,
+    ),
+    (
+        429,
+        said(
+            "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 3, Used 2, Requested 2",
+            type="tokens",
+            code="rate_limit_exceeded",
+        ),
+        Throttled,
+        502,
+    ),
     # OpenRouter's
     (404, said("No endpoints found that support image input", code=404), Unsuitable, 404),
     (404, said('No endpoints found that support tool use. Try disabling "f".'), Unsuitable, 404),

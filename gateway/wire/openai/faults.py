@@ -7,7 +7,7 @@ every answer, 0 for success: {"base_resp": {"status_code", "status_msg"}}.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -117,10 +117,13 @@ _THIS_MODEL: Final = tuple(
     )
 )  # fmt: skip
 """Phrases in a 400 or 422: another model or host may accept the request."""
-_NO_HOST: Final = tuple(
-    (words, Unsuitable) for words in ("no endpoints found that", "no allowed providers")
-)
-"""OpenRouter's 404s: no host of the model takes such a request, or none of those it names."""
+_THIS_REQUEST: Final[Mapping[int, Sequence[tuple[str, Kind]]]] = {
+    404: (("no endpoints found that", Unsuitable), ("no allowed providers", Unsuitable)),
+    429: (("request too large for", Unsuitable),),
+}
+"""404: no host of the model at OpenRouter takes such a request, or none of those that it names.
+429: it alone has more tokens than OpenAI allows our account for a minute.
+"""
 _BAD_SETTING: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b"
@@ -222,8 +225,8 @@ class _ErrorBody:
             kind = kind_by_message(self.message, _TOO_LONG_OR_FILTERED, kind)
         if status in (400, 422):
             kind = kind_by_message(self.message, _THIS_MODEL, kind)
-        if status == 404:
-            kind = kind_by_message(self.message, _NO_HOST, kind)
+        if status in _THIS_REQUEST:
+            kind = kind_by_message(self.message, _THIS_REQUEST[status], kind)
         return kind
 
     def _unsuitable_by_name(self) -> bool:
