@@ -22,6 +22,14 @@ _WRITTEN: Final = frozenset(
 )
 """Fields of a whole answer that are said in another way where it is written anew, or not at all."""
 _fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_items: Final = msgspec.json.Decoder(list[Raw]).decode
+
+
+class _Role(Struct):
+    role: str = ""
+
+
+_role: Final = msgspec.json.Decoder(_Role).decode
 
 
 class Extras(Struct, frozen=True):
@@ -124,11 +132,29 @@ class ChatRequest(Struct, frozen=True):
 
 
 def add_messages(request: ChatRequest, added: Sequence[Message]) -> ChatRequest:
-    """The request with messages after the client's own."""
-    whole = bytes(request.fields["messages"]).rstrip()
-    more = msgspec.json.encode(added)
-    messages = b"%b,%b" % (whole[:-1], more[1:])
-    return with_messages(request, messages)
+    """The request with messages after the client's own. What the user says after a user's message
+    goes on in that: some chat templates refuse two in a row (Mistral's and Gemma's in vLLM).
+    """
+    messages = [bytes(raw) for raw in _items(request.fields["messages"])]
+    for message in added:
+        text = message["content"] if message["role"] == "user" else None
+        if messages and type(text) is str and _role(messages[-1]).role == "user":
+            messages[-1] = add_text(messages[-1], text)
+        else:
+            messages.append(msgspec.json.encode(message))
+    return with_messages(request, b"[" + b",".join(messages) + b"]")
+
+
+def add_text(message: bytes, text: str) -> bytes:
+    """A message, as JSON, with more text at its end. Raises DecodeError where it is no object."""
+    fields = _fields(message)
+    content = msgspec.json.decode(fields.get("content", b"null"))
+    if isinstance(content, str):
+        fields["content"] = Raw(msgspec.json.encode(f"{content}\n\n{text}"))
+    else:
+        parts = content if isinstance(content, list) else []
+        fields["content"] = Raw(msgspec.json.encode([*parts, {"type": "text", "text": text}]))
+    return msgspec.json.encode(fields)
 
 
 def with_messages(request: ChatRequest, messages: bytes) -> ChatRequest:

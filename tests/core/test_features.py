@@ -210,3 +210,22 @@ def test_what_is_seen_of_messages(messages: list[Any], seen: Look) -> None:
 def test_who_adds_messages_has_not_been_seen() -> None:
     asked = structs.replace(request(user("hi")), seen=Look(plain=True, said="hi"))
     assert add_messages(asked, IMAGE).seen is None
+
+
+@pytest.mark.parametrize(
+    ("last", "becomes"),
+    [
+        ("hi", "hi\n\nmore\n\nand more"),
+        (
+            [{"type": "text", "text": "hi"}],
+            [{"type": "text", "text": text} for text in ("hi", "more", "and more")],
+        ),
+    ],
+)
+def test_what_is_added_goes_on_in_the_message_of_the_user(last: Any, becomes: Any) -> None:
+    """Two in a row are refused by some chat templates."""
+    said = [*user("a"), {"role": "assistant", "content": "b"}]
+    whole = add_messages(request([*said, *user(last)]), [*user("more"), *user("and more")])
+    assert whole.json("messages") == [*said, *user(becomes)]
+    whole = add_messages(request(said), user("more"))
+    assert whole.json("messages") == [*said, *user("more")]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.core.chat import ChatRequest, Choice, Completion, with_messages
+from gateway.core.chat import ChatRequest, Choice, Completion, add_text, with_messages
 from gateway.core.checks.json_answer import asks_for_json
 from gateway.core.checks.tools import all_calls
 from gateway.core.mending import with_texts
@@ -25,7 +25,6 @@ _LINE: Final = re.compile(
     rf"^[>#*_`(\[< \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE
 )
 _TAIL: Final = re.compile(rf"(?<=[ \t.!?\u3002\uff01\uff1f])[*_`(\[<]*{_MARK}\s*\Z", re.IGNORECASE)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
 
 
@@ -58,25 +57,13 @@ def ask_confidence(request: ChatRequest) -> ChatRequest:
         messages = [bytes(raw) for raw in _ITEMS.decode(request.fields["messages"])]
         system = messages and _ROLE.decode(messages[0]).role in ("system", "developer")
         if system:
-            messages[0] = _extended(messages[0])
+            messages[0] = add_text(messages[0], INSTRUCTION)
     except (msgspec.DecodeError, RecursionError):
         return request
     if not system:
         own = {"role": "system", "content": INSTRUCTION}
         messages.insert(0, msgspec.json.encode(own))
     return with_messages(request, b"[" + b",".join(messages) + b"]")
-
-
-def _extended(message: bytes) -> bytes:
-    fields = _FIELDS.decode(message)
-    content = msgspec.json.decode(fields.get("content", b"null"))
-    if isinstance(content, str):
-        fields["content"] = Raw(msgspec.json.encode(f"{content}\n\n{INSTRUCTION}"))
-    else:
-        parts = content if isinstance(content, list) else []
-        own = {"type": "text", "text": INSTRUCTION}
-        fields["content"] = Raw(msgspec.json.encode([*parts, own]))
-    return msgspec.json.encode(fields)
 
 
 def strip_confidence(completion: Completion) -> Completion:

@@ -65,7 +65,9 @@ class Progress(Struct):
             case Failed(candidate, error):
                 self.error = error
                 self.cause = Cause("fallback", error.kind, candidate)
-                return Verdict(self.best, error.kind, error) if error.retry == "never" else None
+                # A request to which we have added is not refused for what its client wrote.
+                final = error.retry == "never" and not self.messages
+                return Verdict(self.best, error.kind, error) if final else None
             case Refused(refusal=refusal):
                 return Verdict(self.best, BUDGET, self.error, refusal)
             case Stopped(why=why):
