@@ -409,6 +409,27 @@ async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
         assert await books(own_redis) == (7, 0)
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_hold_that_nobody_heard_of_is_given_back_first(
+    own_redis: EmbeddedRedis, tmp_path: Path, *, goes_on: bool
+) -> None:
+    """Whoever is killed when the journal has nothing of its call any more leaves no such hold."""
+    async with gate(own_redis, tmp_path) as here:
+        first = await here.take("first")
+        assert first
+        await here.ledger.settle(first, Amounts(Nanos(1)))
+        await here.know()
+        hang(own_redis, here)
+        hold = await here.take("h")
+        assert hold
+        if not goes_on:
+            await here.ledger.settle(hold, Amounts(Nanos(7)))
+        here.inner._debts._owed.clear()  # as if killed before these were tried again
+        await go_on(own_redis, here)
+        await here.back()
+        assert await books(own_redis) == ((1, 10) if goes_on else (8, 0))
+
+
 async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterday(
     tmp_path: Path,
 ) -> None:

@@ -58,6 +58,8 @@ class LocalBooks:
         self.open: dict[str, OpenCall] = {}
         self.confirmed: dict[str, OpenCall] = {}
         self.moved: dict[str, Hold] = {}
+        self.unheard: dict[str, list[str]] = {}
+        """By home: holds that the ledger may have made, of calls that are open here."""
         self._ledger = ledger
         self._folder = folder
         self._wall = wall
@@ -120,6 +122,11 @@ class LocalBooks:
         except OSError:
             _log.exception("the journal cannot be read or written")
         return failing
+
+    async def void_unheard(self, home: str) -> None:
+        """Before anything is taken out of the journal: by that, a killed process's are voided."""
+        hold_ids = self.unheard.pop(home, ())
+        await asyncio.gather(*(self._ledger.void(home, each) for each in hold_ids))
 
     async def hand_over(self, home: str, known_lives: set[str]) -> None:
         """Reserve the calls in flight at the ledger, unless that would count them in a later
