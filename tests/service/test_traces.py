@@ -228,6 +228,15 @@ async def test_numbers_of_a_request_have_the_types_of_the_conventions() -> None:
     assert type(attributes["gen_ai.request.seed"]) is int
 
 
+@both
+async def test_what_came_of_looking_in_the_cache_is_told(stream: bool) -> None:
+    async with tracing() as told:
+        for route in ("kept", "kept", "climb"):
+            await told.ask(route, stream=stream)
+    looked = [server.attributes.get("tollgate.cache") for server in told.collector.of("SERVER")]
+    assert looked == ["miss", "hit", None]
+
+
 ODD: dict[str, dict[str, Any]] = {
     "no list of calls": {"messages": [{"role": "assistant", "tool_calls": 5}]},
     "calls by name": {"messages": [{"role": "assistant", "tool_calls": {"a": 1}}]},

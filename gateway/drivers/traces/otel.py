@@ -75,6 +75,7 @@ class Traces:
         self._content = otel.content
         self._redactor = redactor
         self._lives: dict[str, _TracedLife] = {}
+        self._early_lookups: dict[str, str] = {}
         self._places = Places(snapshot)
         life_handlers: Mapping[type, Callable[[_TracedLife, Any], None]] = {
             events.Planned: self._planned,
@@ -82,13 +83,13 @@ class Traces:
             events.Judged: self._judged,
             events.Escalated: self._escalated,
             events.FellBack: self._fell_back,
-            events.CacheLookup: self._cache_asked,
         }
         self.handlers: Handlers = {
             events.Began: self._began,
             events.AuditBegan: self._began,
             events.Reserved: self._handler(self._reserved, recorded=False),
             events.Settled: self._handler(self._settled, recorded=False),
+            events.CacheLookup: self._cache_asked,
             **{kind: self._handler(write) for kind, write in life_handlers.items()},
             **dict.fromkeys(_END_EVENTS, self._on_end),
         }
@@ -129,12 +130,15 @@ class Traces:
         span = self._tracer.start_span(name, parent or _EMPTY_CONTEXT, kind)
         life = self._lives[about.request_id] = _TracedLife(span, getattr(event, "request", None))
         _LIFE_CONTEXT.set(life.context)
+        lookup = self._early_lookups.pop(about.request_id, None) if self._early_lookups else None
         if not life.recorded:
             return
         attributes = self._attributes(
             request=about.request_id, tenant=about.tenant, route=about.route, key=about.key,
             stream=about.stream,
         )  # fmt: skip
+        if lookup is not None:
+            attributes |= self._attributes(cache=lookup)
         if is_request:
             attributes |= self._attributes(
                 method="POST", http_route=_PATH, path=_PATH, scheme="http"
@@ -202,8 +206,13 @@ class Traces:
     def _refused(self, life: _TracedLife, event: events.HoldRefused) -> None:
         life.span.add_event("refused", self._attributes(scope=f"{event.scope} {event.meter}"))
 
-    def _cache_asked(self, life: _TracedLife, event: events.CacheLookup) -> None:
-        life.span.set_attributes(self._attributes(cache=event.outcome))
+    def _cache_asked(self, event: events.CacheLookup) -> None:
+        """A miss is observed before the life begins."""
+        life = self._lives.get(event.about.request_id)
+        if life is None:
+            self._early_lookups[event.about.request_id] = event.outcome
+        else:
+            life.span.set_attributes(self._attributes(cache=event.outcome))
 
     def _finish_span(self, life: _TracedLife, event: Any) -> None:
         span, kind = life.span, type(event)
