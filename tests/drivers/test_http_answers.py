@@ -127,6 +127,13 @@ async def test_what_is_none(name: str, way: str, cut: int) -> None:
     assert type(caught.value) is expected
 
 
+@ways
+@pytest.mark.parametrize("then", [b"zz\r\n", b"9\r\nab", b""])
+async def test_of_an_error_all_need_not_come(way: str, then: bytes) -> None:
+    data = CHUNKED.replace(b"200 OK", b"429 Slow Down") + chunk(b"hello") + then
+    assert (await got(data, way)).startswith(b"hello")
+
+
 async def test_a_reset_is_no_end_of_an_answer() -> None:
     async def play(peer: Peer) -> None:
         await peer.hear()

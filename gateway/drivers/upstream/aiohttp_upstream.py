@@ -170,9 +170,8 @@ class AiohttpUpstream:
                     response.status, _lower_names(response.headers), body, auth_headers
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _classify(
-                error, time.monotonic() - began_s, response_started=response_started
-            ) from error
+            elapsed_s = time.monotonic() - began_s
+            raise _classify(error, elapsed_s, response_started=response_started) from error
 
     async def stream(
         self, candidate: Candidate, request: ChatRequest, *, timeout_s: float
@@ -210,9 +209,8 @@ class AiohttpUpstream:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not flow.complete:
-                failure = _classify(
-                    error, time.monotonic() - began_s, response_started=response_started
-                )
+                elapsed_s = time.monotonic() - began_s
+                failure = _classify(error, elapsed_s, response_started=response_started)
                 flow.prepare_error(failure, auth_headers)
                 raise failure from error
         last = flow.finish(auth_headers)
@@ -264,18 +262,22 @@ async def _next_chunk(response: aiohttp.ClientResponse, deadline: float) -> byte
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body. Raises Broken beyond MAX_ANSWER bytes."""
+    """The whole body; of an error's, what came. Raises Broken beyond MAX_ANSWER bytes."""
     if (response.content_length or 0) > MAX_ANSWER:
         raise failures.too_large()
-    if response.content_length is not None and "Content-Encoding" not in response.headers:
-        return await response.read()
     size = 0
     parts: list[bytes] = []
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_ANSWER:
-            raise failures.too_large()
-        parts.append(chunk)
+    try:
+        if response.content_length is not None and "Content-Encoding" not in response.headers:
+            return await response.read()
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > MAX_ANSWER:
+                raise failures.too_large()
+            parts.append(chunk)
+    except aiohttp.ClientError:
+        if response.status < 400:
+            raise
     return b"".join(parts)
 
 

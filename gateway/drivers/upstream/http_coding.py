@@ -60,14 +60,21 @@ class InflateDecoder(IdentityDecoder):
 IDENTITY: Final = IdentityDecoder()
 
 
-def decode_body(headers: Headers, body: bytes) -> bytes:
-    """The decoded body of a whole answer. Raises Broken."""
+def decode_body(headers: Headers, body: bytes, status: int = 200) -> bytes:
+    """The decoded body of a whole answer. Raises Broken, but not for an error: its status says
+    enough.
+    """
     encoding = headers.find(_CONTENT_ENCODING)
     if encoding is None:
         return body
-    decoder = _decoder_named(encoding)
-    decoded = decoder.feed(body)
-    decoder.finish()
+    try:
+        decoder = _decoder_named(encoding)
+        decoded = decoder.feed(body)
+        decoder.finish()
+    except Broken:
+        if status < 400:
+            raise
+        return b""
     return decoded
 
 

@@ -32,10 +32,6 @@ ANSWERING: Final = "answering"
 WHOLE: Final = "whole"
 
 
-class Stale(Reset):
-    """A reused connection was closed as a request was sent on it."""
-
-
 class ConnectionOwner(Protocol):
     """Is called when a connection was opened or closed: its pool."""
 
@@ -183,7 +179,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._on_bad_http()
+            self._break_off(whole=self.state == WHOLE)  # no HTTP, or more than one answer
             return
         parts = self._parts
         if self.state == WHOLE:
@@ -224,14 +220,6 @@ class Connection(asyncio.Protocol):
         self.state = WHOLE
 
     # Inside
-
-    def _on_bad_http(self) -> None:
-        """What came was not HTTP, or more than one answer."""
-        if self.state == WHOLE:
-            self.close()
-            self._wake()
-        else:
-            self._fail(failures.broken())
 
     def _on_data(self, size: int) -> None:
         """`size` bytes came that did not go to a sink, and the answer is not whole."""
@@ -287,7 +275,12 @@ class Connection(asyncio.Protocol):
             self.close()
         elif not self.status:
             self._fail(failures.closed_early(time.monotonic() - self._sent_at, exc))
-        elif exc is None and self.headers.ends_with_the_connection:
+        else:
+            self._break_off(whole=exc is None and self.headers.ends_with_the_connection)
+
+    def _break_off(self, *, whole: bool = False) -> None:
+        """No more comes of the answer. Of an error the status is enough."""
+        if whole or self.status >= 400:
             self.close()
             self.state = WHOLE
             self._wake()
@@ -297,4 +290,4 @@ class Connection(asyncio.Protocol):
     def _closed_early(self, exc: Exception | None) -> UpstreamError:
         error = failures.closed_early(time.monotonic() - self._sent_at, exc)
         stale = self._used and isinstance(error, Reset)
-        return Stale("the connection was stale") if stale else error
+        return failures.Stale("the connection was stale") if stale else error

@@ -43,6 +43,10 @@ def timed_out() -> TimedOut:
     return TimedOut("the provider did not answer in time")
 
 
+class Stale(Reset):
+    """A reused connection was closed as a request was sent on it."""
+
+
 class _Unsent(TimedOut):
     """Nothing was sent, so nothing is billed."""
 

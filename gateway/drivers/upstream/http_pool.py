@@ -13,7 +13,7 @@ from typing import Final
 from gateway.core.errors import UNSENT, Unreachable, UpstreamError
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
-from gateway.drivers.upstream.http_connection import Connection, Stale
+from gateway.drivers.upstream.http_connection import Connection
 from gateway.drivers.upstream.http_request import Post
 from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
 from gateway.drivers.upstream.tls_sessions import ResumableSSLObject, with_resumption
@@ -75,7 +75,7 @@ class Pool:
         while True:
             try:
                 await connection.ask(request, deadline, whole=whole)
-            except Stale:
+            except failures.Stale:
                 # The provider had closed it while idle; a new connection is never stale.
                 connection = await self._connect(deadline)
             except BaseException:

@@ -152,10 +152,9 @@ class PoolUpstream:
         pool, builder = self._endpoints[candidate.deployment.provider]
         answer = await pool.ask(builder.build(call.http, auth_headers), deadline, whole=True)
         try:
-            headers = answer.headers
-            return call.read(
-                answer.status, headers, decode_body(headers, answer.take()), auth_headers
-            )
+            headers, status = answer.headers, answer.status
+            body = decode_body(headers, answer.take(), status)
+            return call.read(status, headers, body, auth_headers)
         finally:
             pool.release(answer)
 
@@ -244,9 +243,8 @@ async def _raise_refusal(
         answer.close()
         raise
     try:
-        headers = answer.headers
-        call.raise_refusal(
-            answer.status, headers, decode_body(headers, answer.take()), auth_headers
-        )
+        headers, status = answer.headers, answer.status
+        body = decode_body(headers, answer.take(), status)
+        call.raise_refusal(status, headers, body, auth_headers)
     finally:
         pool.release(answer)
