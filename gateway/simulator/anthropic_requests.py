@@ -140,7 +140,11 @@ def _check_content(where: str, message: Mapping[str, Any], *, last: bool) -> Non
     if content is None:
         raise Fault(400, f"{where}.content: Field required")
     if not isinstance(content, str):
-        _checked_blocks(f"{where}.content", content, _BLOCKS[message["role"]])
+        blocks = _checked_blocks(f"{where}.content", content, _BLOCKS[message["role"]])
+        if blocks and "thinking" in blocks[-1]["type"]:
+            raise Fault(
+                400, f"{where}: The final block in an assistant message cannot be `thinking`."
+            )
     final = last and message["role"] == "assistant"
     if not content and not final:
         raise Fault(

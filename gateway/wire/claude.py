@@ -105,7 +105,8 @@ def adaptive_effort(effort: str, *, xhigh: bool) -> str:
 
 def thinking_budget(effort: str, limit: int, *, forced: bool, thoughts_missing: bool) -> int | None:
     """`budget_tokens`; None if a budget is not possible: the output limit is too small, a tool is
-    forced, or the last answer called tools and its thinking blocks were not sent back.
+    forced, or the last answer called tools, or is to be continued, and its thinking blocks were not
+    sent back.
     """
     tokens = min(BUDGETS[effort], limit // 2)
     return None if tokens < MIN_BUDGET or forced or thoughts_missing else tokens

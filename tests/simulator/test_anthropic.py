@@ -235,6 +235,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (turn("assistant"), 'messages: first message must use the "user" role'),
     (turn("user", "user"), "messages: roles must alternate"),
     (said(""), "messages.0: all messages must have non-empty content"),
+    (
+        said("a", [{"type": "thinking", "thinking": "b", "signature": "c"}], "d"),
+        "messages.1: The final block in an assistant message cannot be `thinking`.",
+    ),
     (said(" "), "messages: text content blocks must contain non-whitespace text"),
     (said([{"type": "text", "text": ""}]), "messages: text content blocks must contain"),
     (said("x", "y "), "messages: final assistant content cannot end with trailing whitespace"),

@@ -102,6 +102,10 @@ DROPPED: Final[dict[str, tuple[JSON, tuple[str, ...]]]] = {
     "no room to think": (
         {"reasoning_effort": "high", "max_tokens": 100}, ("reasoning_effort",),
     ),
+    "no thinking in an answer that is to be continued": (
+        {"reasoning_effort": "high", "max_tokens": 8_000,
+         "messages": [user(), {"role": "assistant", "content": "It is"}]}, ("reasoning_effort",),
+    ),
     "no thinking beside a forced tool": (
         {"thinking": {"type": "enabled", "budget_tokens": 2_000}, "tools": [WEATHER],
          "tool_choice": "required"}, ("thinking",),

@@ -252,6 +252,8 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
             "Schemas contains too many parameters with union types (41 parameters).",
             "The compiled grammar is too large, which would cause performance issues.",
             "Schema is too complex.",
+            "messages.1: Expected `thinking` or `redacted_thinking`, but found `text`.",
+            "`thinking` blocks in the latest assistant message cannot be modified.",
             "data: At least one of the image dimensions exceed max allowed size: 8000 pixels",
             "messages.4.content.0.pdf: A maximum of 100 PDF pages may be provided.",
             "output_config.format: Extra inputs are not permitted",

@@ -50,6 +50,14 @@ SEALED: Final = {"type": "redacted_thinking", "data": "EuoB"}
 UNSIGNED: Final = {"type": "thinking", "thinking": "Hm."}
 
 
+def test_a_cache_point_does_not_come_behind_thoughts_at_the_end() -> None:
+    late = THOUGHT | {"after": {"characters": 3, "tool_calls": 0}}
+    mark = {"type": "ephemeral"}
+    said = {"role": "assistant", "content": "So.", "thinking_blocks": [late], "cache_control": mark}
+    _, answer, _ = turns(user(), said, user())
+    assert [*map(list, answer["content"])] == [["text"], ["cachePoint"]]
+
+
 def test_thoughts_go_back_ahead_of_what_they_led_to() -> None:
     turn = calls(call(), content="So.", thinking_blocks=[THOUGHT, SEALED, UNSIGNED])
     _, answer, _ = turns(user(), turn, result(), tools=[TOOL])

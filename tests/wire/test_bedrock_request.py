@@ -106,6 +106,8 @@ ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, {"reasoning_effort": "high"}, budget(4_096)),
     (CLAUDE, {"reasoning_effort": "none"}, None),
     (CLAUDE, {"reasoning_effort": "low", "max_tokens": 1_500}, None),
+    (CLAUDE, {"reasoning_effort": "low", "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "It is"}]}, None),
     (CLAUDE, {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"}, None),
     # Until 4.7 a forced tool rules thinking out here; the effort is still a hint.
     (OPUS, {"reasoning_effort": "low", **FORCED}, {"output_config": {"effort": "low"}}),

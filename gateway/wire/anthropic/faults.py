@@ -52,6 +52,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("when tool_choice forces", Unsuitable),
     ("in `thinking` block", Unsuitable),
     ("in `redacted_thinking` block", Unsuitable),
+    ("blocks in the latest assistant message", Unsuitable),
+    ("expected `thinking`", Unsuitable),
     ("first message must use", Unsuitable),
     ("image exceeds", Unsuitable),
     ("request exceeds the maximum", Unsuitable),

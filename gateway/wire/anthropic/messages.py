@@ -35,11 +35,14 @@ class Conversation(Struct, frozen=True):
         return list(dict.fromkeys(uses))
 
     @property
-    def call_lacks_thinking(self) -> bool:
-        """Whether the last answer called tools but its thinking blocks were not sent back."""
+    def lacks_thinking(self) -> bool:
+        """Whether the last answer called tools, or is to be continued, but its thinking blocks were
+        not sent back.
+        """
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         kinds = [block["type"] for block in last.content] if last else []
-        return "tool_use" in kinds and kinds[0] not in _THINKING
+        goes_on = "tool_use" in kinds or last is self.turns[-1]
+        return goes_on and kinds[0] not in _THINKING
 
     @property
     def thoughtful(self) -> bool:
@@ -60,6 +63,7 @@ def conversation(messages: Any) -> Conversation:
             system += _instructions(message, where)
         else:
             _add_message(turns, role, message, where)
+    turns = _without_final_thoughts(turns)
     if not turns:
         # OpenAI accepts instructions alone; here they become a user turn.
         system, turns = [], [Turn("user", system)] if system else []
@@ -70,18 +74,34 @@ def conversation(messages: Any) -> Conversation:
 
 
 def _add_message(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
-    """Appends a message to the last turn if the role is the same, else adds a turn."""
     content = _WRITERS[role](message, where)
-    if not content:
-        return
-    turn_role = "assistant" if role == "assistant" else "user"
-    if turns and turns[-1].role == turn_role:
+    if content:
+        _append(turns, "assistant" if role == "assistant" else "user", content)
+
+
+def _append(turns: list[Turn], role: str, content: list[Block]) -> None:
+    """Adds content to the last turn if the role is the same, else a turn."""
+    if turns and turns[-1].role == role:
         turns[-1].content += content
     else:
-        turns.append(Turn(turn_role, content))
-    if turn_role == "user":
+        turns.append(Turn(role, content))
+    if role == "user":
         # Tool results must come first in a user turn.
         turns[-1].content.sort(key=lambda block: block["type"] != "tool_result")
+
+
+def _without_final_thoughts(turns: list[Turn]) -> list[Turn]:
+    """The API refuses an assistant turn that ends in thinking, as an answer that is nothing else
+    does (tailcallhq/forgecode#3073).
+    """
+    result: list[Turn] = []
+    for turn in turns:
+        content = turn.content
+        while turn.role == "assistant" and content and content[-1]["type"] in _THINKING:
+            content.pop()
+        if content:
+            _append(result, turn.role, content)
+    return result
 
 
 def _instructions(message: Mapping[str, Any], where: str) -> list[Block]:

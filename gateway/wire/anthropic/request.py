@@ -93,7 +93,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         accepts,
         max_tokens,
         forced=forced,
-        thoughts_missing=chat.call_lacks_thinking,
+        thoughts_missing=chat.lacks_thinking,
     )
     body |= _thinking_fields(given, effort, schema)
     bound = accepts.binds and chat.thoughtful

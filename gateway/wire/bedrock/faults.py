@@ -67,6 +67,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("when tool_choice forces", Unsuitable),
     ("in `thinking` block", Unsuitable),
     ("in `redacted_thinking` block", Unsuitable),
+    ("blocks in the latest assistant message", Unsuitable),
+    ("expected `thinking`", Unsuitable),
     ("must contain non-whitespace", Unsuitable),
     ("image exceeds", Unsuitable),
     ("too many images", Unsuitable),

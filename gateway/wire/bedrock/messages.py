@@ -11,7 +11,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import calls, request_fields
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.parts import IN_RESULTS, blocks, text, with_cache_point
-from gateway.wire.bedrock.turns import Turn, valid_turns
+from gateway.wire.bedrock.turns import Turn, valid_turns, without_final_thoughts
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import Thought, interleave, parse_thinking_blocks
 
@@ -27,11 +27,14 @@ class Conversation(Struct, frozen=True):
     turns: list[Turn]
 
     @property
-    def call_lacks_thinking(self) -> bool:
-        """Whether the last answer called tools but its thinking blocks were not sent back."""
+    def lacks_thinking(self) -> bool:
+        """Whether the last answer called tools, or is to be continued, but its thinking blocks were
+        not sent back.
+        """
         last = next((turn for turn in reversed(self.turns) if turn.role == "assistant"), None)
         content = last.content if last else []
-        return any("toolUse" in b for b in content) and "reasoningContent" not in content[0]
+        goes_on = last is self.turns[-1] or any("toolUse" in block for block in content)
+        return goes_on and "reasoningContent" not in content[0]
 
     @property
     def has_thinking(self) -> bool:
@@ -124,7 +127,7 @@ def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conve
     reader = _Reader(accepts, calls_as_text=calls_as_text)
     for message, where in request_fields.messages(messages):
         reader.add(message, where)
-    system, turns = reader.system, reader.turns
+    system, turns = reader.system, without_final_thoughts(reader.turns)
     if not turns:
         # OpenAI accepts instructions alone; here they become a user turn.
         system, turns = [], [Turn("user", system)] if system else []

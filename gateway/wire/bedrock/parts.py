@@ -51,18 +51,22 @@ def text(value: str) -> list[Block]:
 
 
 def with_cache_point(blocks: list[Block], cache_control: Any) -> list[Block]:
-    """The blocks, followed by a cache point if `cache_control` requests one.
+    """The blocks, with a cache point behind them if `cache_control` requests one.
 
-    A document may not come right before a cache point (strands-agents/harness-sdk#1966): a line
-    break, which the API accepts, is inserted.
+    Thinking may not come right before a cache point (0xPlaygrounds/rig#1673), which goes before it
+    then. Nor may a document (strands-agents/harness-sdk#1966): a line break, which the API accepts,
+    is inserted.
     """
-    if not isinstance(cache_control, Mapping) or not blocks or "cachePoint" in blocks[-1]:
+    end = len(blocks)
+    while end and "reasoningContent" in blocks[end - 1]:
+        end -= 1
+    if not isinstance(cache_control, Mapping) or not end or "cachePoint" in blocks[end - 1]:
         return blocks
     point: Block = {"type": "default"}
     if cache_control.get("ttl") in {"5m", "1h"}:
         point["ttl"] = cache_control["ttl"]
-    between = [dict(BREAK)] if "document" in blocks[-1] else []
-    return [*blocks, *between, {"cachePoint": point}]
+    between = [dict(BREAK)] if "document" in blocks[end - 1] else []
+    return [*blocks[:end], *between, {"cachePoint": point}, *blocks[end:]]
 
 
 def _block(part: Any, where: str) -> list[Block]:

@@ -209,7 +209,7 @@ def _fields(
     """additionalModelRequestFields; the client's own native fields take precedence."""
     forced = offer.mode in {"any", "tool"}
     effort = given.get("reasoning_effort")
-    thoughts_missing = chat.call_lacks_thinking
+    thoughts_missing = chat.lacks_thinking
     fields = thinking(effort, accepts, limit, forced=forced, thoughts_missing=thoughts_missing)
     own_thinking = given.get("thinking")
     if own_thinking is not None and accepts.vendor == "anthropic":

@@ -20,6 +20,22 @@ class Turn(Struct):
     content: list[Block]
 
 
+def without_final_thoughts(turns: list[Turn]) -> list[Turn]:
+    """Claude refuses an assistant turn that ends in thinking, as an answer that is nothing else
+    does (tailcallhq/forgecode#3073).
+    """
+    result: list[Turn] = []
+    for turn in turns:
+        content = turn.content
+        while turn.role == "assistant" and content and "reasoningContent" in content[-1]:
+            content.pop()
+        if content and result and result[-1].role == turn.role:
+            result[-1].content += content
+        elif content:
+            result.append(turn)
+    return result
+
+
 def valid_turns(turns: list[Turn], accepts: Model) -> list[Turn]:
     """The turns as the API accepts them. Raises InvalidRequest if the assistant speaks first.
 
