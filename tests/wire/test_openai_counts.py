@@ -91,6 +91,13 @@ def test_details_may_be_absent(more: dict[str, Any], expected: Usage) -> None:
                                     {"ephemeral_1h_input_tokens": 30},
                                     "cache_creation_tokens": 20}},
          Usage(60, 3, 0, 20, cache_write_1h=20)),
+        # Qwen's, at Alibaba
+        ({"prompt_tokens_details": {"cached_tokens": 0, "cache_creation_input_tokens": 40,
+                                    "cache_creation": {"ephemeral_5m_input_tokens": 40},
+                                    "cache_type": "ephemeral"}}, Usage(60, 3, 0, 40)),
+        ({"prompt_tokens_details": {"cached_tokens": 5, "cache_creation_input_tokens": 40,
+                                    "cache_creation": {"ephemeral_1h_input_tokens": 40}}},
+         Usage(60, 3, 5, 40, cache_write_1h=40)),
         # Databricks'
         ({"cache_read_input_tokens": 50, "cache_creation_input_tokens": 0}, Usage(60, 3, 50)),
         ({"cache_read_input_tokens": 0, "cache_creation_input_tokens": 50}, Usage(60, 3, 0, 50)),
@@ -98,7 +105,7 @@ def test_details_may_be_absent(more: dict[str, Any], expected: Usage) -> None:
          Usage(60, 3)),
     ],
 )  # fmt: skip
-def test_what_claude_s_prompt_cache_did_is_read_at_other_hosts(
+def test_what_a_prompt_cache_did_is_read_by_each_host_s_names(
     streamed: bool, more: dict[str, Any], expected: Usage
 ) -> None:
     reported = {"prompt_tokens": 60, "completion_tokens": 3, "total_tokens": 63, **more}

@@ -51,7 +51,8 @@ class PromptDetails(Struct, frozen=True, gc=False):
     text_tokens: Tokens = 0
     image_tokens: Tokens = 0
     cache_creation_tokens: Literal[0] | None = None
-    """LiteLLM's, of Claude's prompt cache. If it is not 0 the answer is parsed tolerantly."""
+    cache_creation_input_tokens: Literal[0] | None = None
+    """LiteLLM's and Qwen's, of a prompt cache. If one is not 0 the answer is parsed tolerantly."""
     web_search_requests: Tokens | None = None
     """LiteLLM's, of Gemini's searches."""
 

@@ -12,6 +12,9 @@ from gateway.wire.openai.tolerant import whole_number
 
 _CACHED: Final = ("cached_tokens", "cache_read_input_tokens")
 """Kimi's and Databricks' names, in the usage itself, for what was read from a prompt cache."""
+_WRITTEN: Final = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+"""OpenAI's, LiteLLM's and Qwen's, in the details, for what was written to it; and how long for:"""
+_SPLIT: Final = ("cache_creation_token_details", "cache_creation")
 _NO_TOOLS: Final = strict.ServerToolUse()
 
 
@@ -108,7 +111,7 @@ def parse_usage(value: Any) -> Usage | None:
     in_details = _details(value.get("prompt_tokens_details"))
     cached = _first(in_details.get("cached_tokens"), *map(value.get, _CACHED))
     written = _first(
-        *map(in_details.get, ("cache_write_tokens", "cache_creation_tokens")),
+        *map(in_details.get, _WRITTEN),
         value.get("cache_creation_input_tokens"),
     )
     out_details = _details(value.get("completion_tokens_details"))
@@ -120,8 +123,8 @@ def parse_usage(value: Any) -> Usage | None:
         written,
         _tokens(out_details.get("reasoning_tokens")) or 0,
     )
-    split = _details(in_details.get("cache_creation_token_details"))
-    an_hour = _tokens(split.get("ephemeral_1h_input_tokens"))
+    splits = map(_details, map(in_details.get, _SPLIT))
+    an_hour = _first(*(split.get("ephemeral_1h_input_tokens") for split in splits))
     if an_hour:
         result = structs.replace(result, cache_write_1h=min(an_hour, result.cache_write))
     tools = _details(value.get("server_tool_use"))
