@@ -27,6 +27,7 @@ from tests.core.test_checks_early import (
 
 EARLY: Final = [(name, options) for name in EARLY_CHECKS for options in OPTIONS.get(name, [{}])]
 LATE: Final[list[tuple[str, dict[str, Any]]]] = [("confidence", {}), ("complete", {})]
+SHORT: Final = ("length", {"max_characters": 9})
 CHECKS: Final = st.lists(st.sampled_from([*EARLY, *LATE]), min_size=1, max_size=4)
 MARKS: Final = st.sampled_from(["", "\nCONFIDENCE: HIGH", "CONFIDENCE: LOW\n", " CONFIDENCE: HIGH"])
 LONG: Final = st.sampled_from([GERMAN, PROSE, GERMAN + PROSE * 5, PROSE + GERMAN * 5])
@@ -60,6 +61,7 @@ def stream(text: str, called: Sequence[str], places: list[int], seed: int) -> li
     finish=st.sampled_from(["stop", "length"]),
 )
 @example(GERMAN, [], [150], [("language", {}), ("confidence", {})], 0, ENGLISH, "stop")
+@example("Paris\nCONFIDENCE: HIGH", [], [9], [SHORT, ("confidence", {})], 0, PLAIN, "stop")
 @example("Paris", [], [2], [("not_refused", {}), ("not_empty", {})], 0, PLAIN, "length")
 def test_what_several_decide_of_a_beginning_they_find_in_the_whole(
     text: str,
