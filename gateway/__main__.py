@@ -101,7 +101,18 @@ def root(
     """An OpenAI-compatible gateway: cheap models first, better ones when needed."""
 
 
+def _open_streams() -> None:
+    """Without stdin, stdout or stderr the first socket would take its number: uvloop aborts."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - has no name
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 def main() -> None:
+    _open_streams()
     try:
         app()
     except OSError as error:

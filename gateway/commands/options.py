@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.commands.usage import Output
 
 _WIDE: Final = 300
-_CANNOT_GROW: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
+_OF_STDOUT: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE))
 
 # A list: it is what the option gives.
 CONFIG = [Path("config/gateway.yaml")]
@@ -96,7 +96,7 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 def is_of_stdout(error: OSError) -> bool:
     """Whether what is printed cannot be written: errors of other files have their names."""
-    return error.errno in _CANNOT_GROW and error.filename is None
+    return error.errno in _OF_STDOUT and error.filename is None
 
 
 def fail_file(error: OSError) -> NoReturn:
