@@ -61,7 +61,9 @@ def stream(text: str, called: Sequence[str], places: list[int], seed: int) -> li
     finish=st.sampled_from(["stop", "length"]),
 )
 @example(GERMAN, [], [150], [("language", {}), ("confidence", {})], 0, ENGLISH, "stop")
-@example("Paris\nCONFIDENCE: HIGH", [], [9], [SHORT, ("confidence", {})], 0, PLAIN, "stop")
+@example(
+    "Paris\nCONFIDENCE: HIGH", [], [4, 9, 12, 15], [SHORT, ("confidence", {})], 0, PLAIN, "stop"
+)
 @example("Paris", [], [2], [("not_refused", {}), ("not_empty", {})], 0, PLAIN, "length")
 def test_what_several_decide_of_a_beginning_they_find_in_the_whole(
     text: str,
