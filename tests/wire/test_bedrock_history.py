@@ -50,6 +50,16 @@ SEALED: Final = {"type": "redacted_thinking", "data": "EuoB"}
 UNSIGNED: Final = {"type": "thinking", "thinking": "Hm."}
 
 
+@pytest.mark.parametrize("upstream", ["us.amazon.nova-2-lite-v1:0", "us.meta.llama3-3-70b-v1:0"])
+def test_thoughts_of_claude_do_not_go_to_other_models(upstream: str) -> None:
+    said = {"role": "assistant", "content": "So.", "thinking_blocks": [THOUGHT, SEALED]}
+    _, answer, _ = turns(user(), said, user(), target=Target(upstream, 8_192))
+    assert answer["content"] == [{"text": "So."}]
+    profile = Target("arn:aws:bedrock:us-east-1:1:application-inference-profile/x", 8_192)
+    _, answer, _ = turns(user(), said, user(), target=profile)
+    assert len(answer["content"]) == 3
+
+
 def test_a_cache_point_does_not_come_behind_thoughts_at_the_end() -> None:
     late = THOUGHT | {"after": {"characters": 3, "tool_calls": 0}}
     mark = {"type": "ephemeral"}

@@ -156,6 +156,7 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
     (400, "ValidationException", "prompt is too long: 5 tokens > 4 maximum", Unsuitable),
     (400, "ValidationException", "This model doesn't support tool use.", Unsuitable),
     (400, "ValidationException", "Expected `thinking`, but found `text`.", Unsuitable),
+    (400, "ValidationException", "User messages cannot contain reasoning content.", Unsuitable),
     (400, "ValidationException", "too many images and documents: 21 + 0 > 20", Unsuitable),
     (400, "ValidationException",
         "image exceed max allowed size for many-image requests: 2000 pixels",

@@ -244,12 +244,13 @@ def test_what_has_a_price_that_is_not_known_is_not_asked_for() -> None:
 FAMILIES: Final[list[tuple[str, Model]]] = [
     ("x1", Model()),
     ("arn:aws:bedrock:us-east-1:0:application-inference-profile/abc", Model()),
-    ("us.meta.llama4-maverick-17b-instruct-v1:0", Model("meta", mixes_text_and_tools=False,
-        takes_result_status=False, caches=False, caches_tools=False)),
-    ("amazon.titan-text-express-v1", Model("amazon", mixes_text_and_tools=False,
-        takes_result_status=False, caches=False, caches_tools=False)),
-    ("us.amazon.nova-2-lite-v1:0", Model("amazon", thinks="nova", caches_tools=False)),
-    ("amazon.nova-pro-v1:0", Model("amazon", caches_tools=False)),
+    ("us.meta.llama4-maverick-17b-instruct-v1:0", Model("meta", takes_thinking=False,
+        mixes_text_and_tools=False, takes_result_status=False, caches=False, caches_tools=False)),
+    ("amazon.titan-text-express-v1", Model("amazon", takes_thinking=False,
+        mixes_text_and_tools=False, takes_result_status=False, caches=False, caches_tools=False)),
+    ("us.amazon.nova-2-lite-v1:0", Model("amazon", takes_thinking=False, thinks="nova",
+        caches_tools=False)),
+    ("amazon.nova-pro-v1:0", Model("amazon", takes_thinking=False, caches_tools=False)),
     ("anthropic.claude-v2:1", Model("anthropic")),
     ("arn:aws:bedrock:us-east-1:0:inference-profile/us.anthropic.claude-3-7-sonnet-20250219-v1:0",
         Model("anthropic", thinks="budget")),
@@ -260,7 +261,7 @@ FAMILIES: Final[list[tuple[str, Model]]] = [
         schemas=True)),
     ("global.anthropic.claude-opus-4-8", Model("anthropic", thinks="adaptive", xhigh=True,
         takes_sampling=False, both_samplers=False, schemas=True)),
-    ("mistral.mistral-large-3-675b", Model("mistral", schemas=True,
+    ("mistral.mistral-large-3-675b", Model("mistral", takes_thinking=False, schemas=True,
         mixes_text_and_tools=False, caches=False, takes_result_status=False, caches_tools=False)),
 ]  # fmt: skip
 

@@ -68,6 +68,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("in `thinking` block", Unsuitable),
     ("in `redacted_thinking` block", Unsuitable),
     ("blocks in the latest assistant message", Unsuitable),
+    ("cannot contain reasoning content", Unsuitable),
     ("expected `thinking`", Unsuitable),
     ("must contain non-whitespace", Unsuitable),
     ("image exceeds", Unsuitable),

@@ -91,6 +91,8 @@ class _Reader:
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
         request_fields.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
         thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+        if not self._accepts.takes_thinking:
+            thoughts = []
         content = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             content += text(message["refusal"])

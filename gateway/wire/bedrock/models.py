@@ -48,6 +48,9 @@ class Model(Struct, frozen=True):
     """Accepts temperature, topP and top_k (Claude until 4.6)."""
     both_samplers: bool = True
     """Accepts temperature and topP together (Claude until 4.0)."""
+    takes_thinking: bool = True
+    """Accepts thinking blocks sent back, which are Claude's (Claude; can1357/oh-my-pi#9086 and
+    aws-samples/bedrock-engineer#240 of others)."""
     schemas: bool = False
     """Has structured output with a JSON schema, and strict tools."""
     mixes_text_and_tools: bool = True
@@ -72,6 +75,7 @@ def model(upstream: str) -> Model:
         return Model(
             vendor,
             thinks="nova" if rest.startswith("nova-2") else "",
+            takes_thinking=False,
             mixes_text_and_tools=nova,
             takes_result_status=nova,
             caches=nova,
@@ -80,6 +84,7 @@ def model(upstream: str) -> Model:
     return Model(
         vendor,
         thinks="effort" if rest.startswith("gpt-oss") else "",
+        takes_thinking=False,
         schemas=_TAKES_SCHEMAS.match(f"{vendor}.{rest}") is not None,
         mixes_text_and_tools=False,
         takes_result_status=False,
