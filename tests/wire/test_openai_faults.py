@@ -83,6 +83,13 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
         400,
     ),
     (400, said("系统检测到输入或生成内容可能包含不安全或敏感内容", code="1301"), Unsuitable, 400),
+    (
+        424,
+        {"error": "Request failed during generation: Server error", "error_type": "generation"},
+        Faulty,
+        502,
+    ),
+    (424, said(TOO_LONG), Unsuitable, 424),
     (498, said("Flex tier capacity exceeded", type="capacity_exceeded"), Overloaded, 502),
     (400, said("Budget has been exceeded!", type="budget_exceeded"), Misconfigured, 502),
     (

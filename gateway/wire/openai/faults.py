@@ -28,9 +28,12 @@ _BY_STATUS: Final[Mapping[int, Kind]] = {
     **faults.BY_STATUS,
     408: Faulty,
     412: Misconfigured,
+    424: Faulty,
     498: Overloaded,
 }
-"""412: Fireworks has suspended the account. 498: Groq's flex tier has no capacity left."""
+"""412: Fireworks has suspended the account. 424: what TGI, or a model in Azure, failed in.
+498: Groq's flex tier has no capacity left.
+"""
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
     **dict.fromkeys(("ratelimiterror", "requests", "tokens", "resource_exhausted"), 429),
@@ -219,7 +222,7 @@ class _ErrorBody:
         if status in (400, 422) and _BAD_SETTING.search(self.message):
             return Misconfigured
         kind = _BY_STATUS.get(status, Rejected if status < 500 else Faulty)
-        if status in (400, 403, 413, 422):
+        if status in (400, 403, 413, 422, 424):
             if self._unsuitable_by_name():
                 return Unsuitable
             kind = kind_by_message(self.message, _TOO_LONG_OR_FILTERED, kind)
