@@ -257,6 +257,8 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
             "data: At least one of the image dimensions exceed max allowed size: 8000 pixels",
             "messages.4.content.0.pdf: A maximum of 100 PDF pages may be provided.",
             "output_config.format: Extra inputs are not permitted",
+            "Unexpected value(s) `a-1` for the `anthropic-beta` header.",
+            "invalid beta flag",
         )
     ),
     (

@@ -162,6 +162,7 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
         "image exceed max allowed size for many-image requests: 2000 pixels",
         Unsuitable),
     (400, "ValidationException", "A maximum of 100 PDF pages may be provided.", Unsuitable),
+    (400, "ValidationException", "invalid beta flag", Unsuitable),
     (400, "ValidationException", "context_management: Extra inputs are not permitted", Unsuitable),
     (400, "ValidationException", "stop_sequences: each stop sequence must contain non-whitespace",
         Unsuitable),

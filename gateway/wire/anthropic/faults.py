@@ -60,6 +60,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("max allowed size", Unsuitable),
     ("pdf pages may be provided", Unsuitable),
     ("extra inputs are not permitted", Unsuitable),
+    ("invalid beta flag", Unsuitable),
+    ("for the `anthropic-beta` header", Unsuitable),
     ("schemas contains too many", Unsuitable),
     ("schema is too complex", Unsuitable),
     ("compiled grammar is too large", Unsuitable),
