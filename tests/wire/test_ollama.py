@@ -70,7 +70,7 @@ SENT: Final[list[tuple[JSON, JSON, tuple[str, ...]]]] = [
     ({"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA}}},
      {"format": SCHEMA}, ()),
     ({"reasoning_effort": "none"}, {"think": False}, ()),
-    ({"reasoning_effort": "xhigh"}, {"think": "high"}, ()),
+    ({"reasoning_effort": "xhigh"}, {"think": True}, ()),
     ({"reasoning_effort": "low", "think": True, "keep_alive": "5m"},
      {"think": True, "keep_alive": "5m"}, ()),
     ({"logprobs": True, "top_logprobs": 2}, {"logprobs": True, "top_logprobs": 2}, ()),
@@ -88,6 +88,17 @@ def test_what_is_sent(fields: JSON, said: JSON, dropped: tuple[str, ...]) -> Non
     assert json.loads(call.body) == expected
     assert call.dropped == dropped
     assert call.path == "/api/chat"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "effort", "think"),
+    [("gpt-oss:20b", "xhigh", "high"), ("hf.co/x/GPT-OSS-120B", "minimal", "low"),
+     ("gpt-oss:20b", "none", False), ("qwen3:8b", "medium", True), ("qwen3:8b", "none", False)],
+)  # fmt: skip
+def test_a_level_of_thinking_is_gpt_oss_s_alone(upstream: str, effort: str, think: Any) -> None:
+    """Of another model Ollama says: think value "medium" is not supported for this model."""
+    call = ollama.encode(chat(reasoning_effort=effort), Target(upstream, 100), stream=False)
+    assert json.loads(call.body)["think"] == think
 
 
 WINDOWS: Final[list[tuple[int, int | None, JSON, int | None]]] = [
@@ -323,6 +334,7 @@ FAULTS: Final[list[tuple[int, str, type[UpstreamError]]]] = [
     (401, "unauthorized", Misconfigured),
     (400, "registry.ollama.ai/library/x does not support tools", Unsuitable),
     (400, '"x" does not support thinking', Unsuitable),
+    (400, 'think value "low" is not supported for this model', Unsuitable),
     (400, "the input length exceeds the context length", Unsuitable),
     (400, "invalid options: temperature", Rejected),
     (429, "too many concurrent requests", Throttled),

@@ -25,6 +25,7 @@ _BY_WORDS: Final[tuple[tuple[str, Kind], ...]] = (
     ("rate limit", Throttled),
     ("usage limit", Throttled),
     ("does not support", Unsuitable),
+    ("is not supported for this model", Unsuitable),
     ("context length", Unsuitable),
     ("context window", Unsuitable),
     ("prompt too long", Unsuitable),

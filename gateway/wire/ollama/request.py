@@ -35,7 +35,8 @@ THINK: Final[Mapping[str, Any]] = {
     "xhigh": "high",
     "max": "high",
 }
-"""Most thinking models only know on and off; for them every level means on."""
+"""Levels are gpt-oss's. Other models are only told on or off: Ollama refuses a level for them."""
+_KNOWS_LEVELS: Final = "gpt-oss"
 
 _PASSED_THROUGH: Final = ("keep_alive", "think")
 """Native fields that are passed through unchanged."""
@@ -70,7 +71,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     )
     effort = given.get("reasoning_effort")
     if effort is not None and "think" not in body:
-        body["think"] = _think(effort)
+        body["think"] = _think(effort, target.upstream)
     honoured = {
         *OPTIONS,
         *_PASSED_THROUGH,
@@ -149,6 +150,7 @@ def _logprobs(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"logprobs": True} if top is None else {"logprobs": True, "top_logprobs": top}
 
 
-def _think(value: Any) -> Any:
+def _think(value: Any, upstream: str) -> Any:
     effort = request_fields.effort(value, THINK)
-    return None if effort is None else THINK[effort]
+    level = None if effort is None else THINK[effort]
+    return level if not level or _KNOWS_LEVELS in upstream.lower() else True
