@@ -1,9 +1,32 @@
 """The texts of a request's messages, for checks and judges that read them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """What is read of messages, their JSON, for the `most` that came last. They go by their digest:
+    with images they are megabytes each.
+    """
+
+    def __init__(self, read: Callable[[bytes], T], most: int) -> None:
+        self._read = read
+        self._most = most
+        self._known: dict[bytes, T] = {}
+
+    def __call__(self, messages: bytes) -> T:
+        key = blake2b(messages, digest_size=16).digest()
+        if key not in self._known:
+            found = self._read(messages)
+            if len(self._known) >= self._most:
+                del self._known[next(iter(self._known))]
+            self._known[key] = found
+        return self._known[key]
 
 
 def texts_by_role(messages: bytes) -> list[tuple[Any, str]]:

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
-from gateway.core.checks.conversation import texts_by_role
+from gateway.core.checks.conversation import Remembered, texts_by_role
 from gateway.core.checks.pattern import compiled
 
 QUOTATION: Final = (
@@ -41,10 +40,12 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
     return None
 
 
-@lru_cache(maxsize=16)
-def _sources(messages: bytes) -> str:
+def _read_sources(messages: bytes) -> str:
     """What all but the model itself said."""
     return _bare("\n".join(text for role, text in texts_by_role(messages) if role != "assistant"))
+
+
+_sources: Final = Remembered(_read_sources, 16)
 
 
 def _bare(text: str) -> str:

@@ -6,11 +6,10 @@ Only a clear case is one: a short text, code or a formula is in no language, and
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
-from gateway.core.checks.conversation import texts_by_role
+from gateway.core.checks.conversation import Remembered, texts_by_role
 from gateway.core.checks.language_names import names_language
 from gateway.core.scripts import letters_of
 
@@ -124,8 +123,7 @@ def expected(request: ChatRequest, options: Mapping[str, Any]) -> frozenset[str]
     return _expected(bytes(request.fields.get("messages", b"[]")))
 
 
-@lru_cache(maxsize=64)
-def _expected(messages: bytes) -> frozenset[str]:
+def _read_expected(messages: bytes) -> frozenset[str]:
     conversation = texts_by_role(messages)
     texts = [text for role, text in conversation if role == "user"]
     ruled = [text for role, text in conversation if role in ("system", "developer")]
@@ -133,6 +131,9 @@ def _expected(messages: bytes) -> frozenset[str]:
         return frozenset()
     own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
+
+
+_expected: Final = Remembered(_read_expected, 64)
 
 
 def _why(wanted: frozenset[str]) -> str:
