@@ -168,6 +168,24 @@ general_settings: {{{key}: x}}
     assert "input_cost_per_token_above_999k_tokens: nothing here does it" in told
 
 
+@pytest.mark.parametrize("breaks", ["\n", "\r", "\x85", "\u2028", "\x07"])
+def test_a_note_stays_a_comment(breaks: str) -> None:
+    """Else what follows the line break would be a part of our configuration."""
+    entry = {"model": "openai/gpt-4o", "api_key": "os.environ/K", "max_budget": "1"}
+    period = f"1d{breaks}limits: {{in_flight: 1}}"
+    found = imported({
+        "model_list": [{"model_name": f"a{breaks}b", "litellm_params": entry}],
+        "router_settings": {
+            "provider_budget_config": {"openai": {"budget_limit": "1", "time_period": period}},
+            "model_group_alias": {"x": f"sk-a-key-in-a-wrong-place{breaks}"},
+        },
+    })  # fmt: skip
+    text = render(found.config, found.notes, "config.yaml")
+    assert "limits: {in_flight: 1}" in text, "it is told of"
+    assert yaml.safe_load(text).keys() == found.config.keys()
+    assert "sk-a-key" not in text
+
+
 def test_who_should_only_step_in_is_told() -> None:
     """Some have the same order, so all share: the last one would be asked as often as the first."""
     entry = "{{model_name: m, litellm_params: {{model: {}/a, order: {}}}}}"

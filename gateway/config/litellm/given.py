@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from gateway.config.faults import quoted_if_needed, safe_key
+from gateway.core.redaction import without_keys
 
 Kind = Literal["lost", "changed", "check"]
 """Has no place here; is done in another way; is a guess, or needs a hand."""
@@ -35,10 +36,15 @@ class Notes:
         self._all: dict[Note, None] = {}
 
     def add(self, kind: Kind, path: str, text: str) -> None:
-        self._all[Note(kind, path, text)] = None
+        self._all[Note(kind, _shown(path), _shown(text))] = None
 
     def all(self) -> tuple[Note, ...]:
         return tuple(self._all)
+
+
+def _shown(text: str) -> str:
+    """On one line, as it becomes a comment, and without what looks like a key."""
+    return without_keys("".join(char if char.isprintable() else " " for char in text))
 
 
 class Section:
