@@ -1,7 +1,5 @@
 """What routing needs to know of a request, read once."""
 
-from typing import Final
-
 from msgspec import Struct, json, structs
 
 from gateway.core import tokens
@@ -9,8 +7,6 @@ from gateway.core.catalog import Check
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.money import Nanos, nanos
 from gateway.core.shape import AN_HOUR, Shape, marks_cache, read_shape, spelt_out
-
-_MEDIA_NEEDS: Final = tuple(zip(tokens.MEDIA, ("vision", "audio", "files"), strict=True))
 
 
 class Features(Struct, frozen=True, gc=False):
@@ -62,13 +58,11 @@ def _looked_through(
     messages = bytes(request.fields["messages"])
     if spelt_out(messages):
         messages = json.encode(request.json("messages"))
-    typed = tokens.TYPED in messages
-    needs = shape.needs
-    if typed:
-        needs = needs.union(need for mark, need in _MEDIA_NEEDS if mark in messages)
+    media = tokens.media_of(request, messages)
+    needs = shape.needs.union(tokens.needs_of(media)) if media else shape.needs
     marked = marks_cache(messages)
     an_hour = shape.caches_1h or (marked and AN_HOUR in messages)
-    return tokens.bound(request, messages, typed=typed), needs, shape.caches or marked, an_hour
+    return tokens.bound(request, messages, media), needs, shape.caches or marked, an_hour
 
 
 def _with_wishes(found: Features, extras: Extras) -> Features:

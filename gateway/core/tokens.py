@@ -29,7 +29,7 @@ _BILLED_IMAGES: Final[Sequence[tuple[str, int]]] = (
 )
 _ANY_BILLED_IMAGE: Final = 6_404
 """Of whoever is not above: four tiles of 1,601 (Together, of Llama) are the most that is known."""
-_BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"input_audio": 125, "file": 16}
+_BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"audio": 125, "files": 16}
 """Of base64. Speech at 32 kbit/s is 32 tokens a second at most; a dense page of a document is
 3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
 """
@@ -40,8 +40,15 @@ _MESSAGE_FRAME: Final = ("role", "content")
 EACH_MESSAGE: Final = 4
 """Tokens around a message that its text does not show, and one to spare."""
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
-_MEDIA_TYPES: Final = ("image_url", "input_audio", "file")
-MEDIA: Final = tuple(f'"{name}"'.encode() for name in _MEDIA_TYPES)
+_NEEDS: Final[Mapping[str, str]] = {
+    "image_url": "vision", "input_audio": "audio", "file": "files",
+    "image": "vision", "document": "files",
+}  # fmt: skip
+"""What a model needs for a part of this type. The last two are Claude's own."""
+_CLAUDES: Final = ("image", "document")
+_NO_TEXT: Final = ("base64", "file", "url")
+_MARKS: Final = (b'"image', b'"input_audio"', b'"file"', b'"document"')
+"""Where none of these is, no part is of those types."""
 _AUDIO: Final = b'"input_audio"'
 TYPED: Final = b'"type"'
 """Whatever is not plain text says its type; a scan for this spares the scans for each."""
@@ -87,13 +94,24 @@ def plain_bound(size: int, shape: Shape) -> Bound:
     return Bound(count(size + shape.size), beside)
 
 
-def bound(request: ChatRequest, messages: bytes, *, typed: bool = True) -> Bound:
-    """What goes in. `messages` is that field's undecoded JSON; `typed`: TYPED may be in it."""
+def media_of(request: ChatRequest, messages: bytes) -> list[Mapping[str, Any]]:
+    """The parts of its messages that are no text. `messages` is that field's undecoded JSON."""
+    if TYPED in messages and any(mark in messages for mark in _MARKS):
+        return _media_parts(request.json("messages"))
+    return []
+
+
+def needs_of(parts: Iterable[Mapping[str, Any]]) -> set[str]:
+    """What a model must be able to read for these media."""
+    return {_NEEDS[part["type"]] for part in parts}
+
+
+def bound(request: ChatRequest, messages: bytes, parts: Sequence[Mapping[str, Any]]) -> Bound:
+    """What goes in. `messages` is that field's undecoded JSON, `parts` are the media in it."""
     shape = request.shape or read_shape(request.fields)
     plain = plain_bound(len(messages), shape)
-    if not (typed and any(mark in messages for mark in MEDIA)):
+    if not parts:
         return plain
-    parts = _media_parts(request.json("messages"))
     size = len(messages) - sum(map(_payload_size, parts))
     return Bound(
         count(size + shape.size),
@@ -220,12 +238,33 @@ def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
         for message in messages
         if isinstance(message, Mapping) and isinstance(message.get("content"), list)
         for part in message["content"]
-        if isinstance(part, Mapping) and part.get("type") in _MEDIA_TYPES
+        if isinstance(part, Mapping) and _is_media(part)
     ]
 
 
+def _is_media(part: Mapping[str, Any]) -> bool:
+    """Claude's own may be text: a document in words, or of parts."""
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _NEEDS:
+        return False
+    if kind not in _CLAUDES:
+        return True
+    source = part.get("source")
+    return isinstance(source, Mapping) and source.get("type") in _NO_TEXT
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    """By what it is billed. What comes as an image may be a document or a film."""
+    if part["type"] == "image_url":
+        image = part["image_url"] if isinstance(part.get("image_url"), Mapping) else {}
+        url = image.get("url")
+        start = url[:11].lower() if isinstance(url, str) else ""
+        return "files" if start.startswith("data:") and start != "data:image/" else "vision"
+    return _NEEDS[part["type"]]
+
+
 def _images(parts: Sequence[Mapping[str, Any]]) -> int:
-    return sum(part["type"] not in _BYTES_PER_MEDIA_TOKEN for part in parts)
+    return sum(_kind(part) == "vision" for part in parts)
 
 
 def _audio_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
@@ -233,12 +272,12 @@ def _audio_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _media_tokens(part: Mapping[str, Any]) -> int:
-    each = _BYTES_PER_MEDIA_TOKEN.get(part["type"])
+    each = _BYTES_PER_MEDIA_TOKEN.get(_kind(part))
     return IMAGE_TOKENS if each is None else max(IMAGE_TOKENS, _payload_size(part) // each)
 
 
 def _payload_size(part: Mapping[str, Any]) -> int:
     """Bytes of a part that are an image, audio or a file, and no text."""
-    content = part.get(part["type"])
+    content = part.get("source" if part["type"] in _CLAUDES else part["type"])
     values = content.values() if isinstance(content, Mapping) else ()
     return sum(len(value) for value in values if isinstance(value, str))

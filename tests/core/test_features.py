@@ -141,7 +141,8 @@ def test_what_the_client_asked_of_the_gateway() -> None:
     asked = request(user("hi"), max_tokens=7, n=2)
     extras = Extras(region="eu", max_cost_usd="0.5", checks=("sql",))
     found = features(structs.replace(asked, extras=extras))
-    bound = tokens.bound(asked, bytes(asked.fields["messages"]))
+    messages = bytes(asked.fields["messages"])
+    bound = tokens.bound(asked, messages, tokens.media_of(asked, messages))
     assert structs.asdict(found) == {
         "bound": bound,
         "max_latency_s": None,

@@ -15,8 +15,13 @@ SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format":
 FILE = {"type": "file", "file": {"file_data": "A" * 400_000, "filename": "a.pdf"}}
 
 
+def bound_of(asked: ChatRequest) -> tokens.Bound:
+    messages = bytes(asked.fields["messages"])
+    return tokens.bound(asked, messages, tokens.media_of(asked, messages))
+
+
 def bound(asked: ChatRequest) -> int:
-    return tokens.bound(asked, bytes(asked.fields["messages"])).tokens
+    return bound_of(asked).tokens
 
 
 @pytest.mark.parametrize(("size", "expected"), [(0, 0), (1, 1), (4, 1), (5, 2), (400, 100)])
@@ -150,7 +155,7 @@ def test_an_image_is_counted_at_what_its_model_takes_for_one() -> None:
     asked = request(user([PICTURE, PICTURE, SOUND]))
     more = tokens.count_input(asked, 5_000) - tokens.count_input(asked)
     assert more == 2 * (5_000 - tokens.IMAGE_TOKENS)
-    found = tokens.bound(asked, bytes(asked.fields["messages"]))
+    found = bound_of(asked)
     assert (found.media, found.images, found.audio) == (3, 2, 3_200)
 
 
@@ -168,4 +173,56 @@ def test_an_image_is_counted_at_what_its_model_takes_for_one() -> None:
 def test_what_of_it_is_sound(content: Any, audio: int) -> None:
     asked = request(user(content))
     assert tokens.count_audio(asked) == audio
-    assert tokens.bound(asked, bytes(asked.fields["messages"])).audio == audio
+    assert bound_of(asked).audio == audio
+
+
+LONG = "A" * 400_000
+PNG = {"type": "base64", "media_type": "image/png", "data": LONG}
+PDF = {"type": "base64", "media_type": "application/pdf", "data": LONG}
+
+
+@pytest.mark.parametrize(
+    ("part", "beside", "needs", "images"),
+    [
+        (PICTURE, 1_600, "vision", 1),
+        ({"type": "image_url", "image_url": {"url": "https://x/a.pdf"}}, 1_600, "vision", 1),
+        # What comes as an image may be a document, or a film.
+        ({"type": "image_url", "image_url": {"url": f"data:application/pdf;base64,{LONG}"}},
+         25_001, "vision", 0),
+        ({"type": "image_url", "image_url": {"url": f"DATA:video/mp4;base64,{LONG}"}},
+         25_001, "vision", 0),
+        (FILE, 25_000, "files", 0),
+        # Claude's own
+        ({"type": "image", "source": PNG}, 1_600, "vision", 1),
+        ({"type": "image", "source": {"type": "url", "url": "https://x/a.png"}}, 1_600, "vision",
+         1),
+        ({"type": "document", "source": PDF}, 25_001, "files", 0),
+        ({"type": "document", "source": {"type": "file", "file_id": "file_1"}}, 1_600, "files", 0),
+    ],
+)  # fmt: skip
+def test_media_are_told_by_what_they_are(
+    part: dict[str, Any], beside: int, needs: str, images: int
+) -> None:
+    asked = request(user([{"type": "text", "text": "hi"}, part]))
+    found = bound_of(asked)
+    assert (found.media, found.images) == (1, images)
+    assert found.beside == pytest.approx(100 + beside, abs=2)
+    assert found.counted < 100, "its bytes are no text"
+    assert tokens.count_input(asked) == pytest.approx(beside, abs=3)
+    assert tokens.needs_of(tokens.media_of(asked, bytes(asked.fields["messages"]))) == {needs}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": LONG}},
+        {"type": "document", "source": {"type": "content", "content": [{"text": LONG}]}},
+        {"type": "text", "text": LONG, "name": "file"},
+        {"type": "text", "text": LONG, "source": "image"},
+        {"type": ["image"], "text": LONG},
+    ],
+)
+def test_what_is_text_is_counted_as_such(part: dict[str, Any]) -> None:
+    found = bound_of(request(user([part])))
+    assert (found.media, found.beside) == (0, 100)
+    assert found.counted == pytest.approx(100_000, rel=0.01)
