@@ -60,7 +60,7 @@ COMMANDS: Final[dict[str, Mount]] = {
     ),
     "learn": (
         "learn_app:learn",
-        "Learn where a route had best begin, from what was answered; write weights for `learned`.",
+        "Learn where a route should begin, from what was answered; write weights for `learned`.",
     ),
     "import": ("import_app:app", "Another gateway's configuration as ours."),
     "simulate": ("serve_app:simulate", "Serve the simulated providers on their own."),

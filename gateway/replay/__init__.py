@@ -11,5 +11,5 @@ sweep      the grid of a route's parameters
 report     the figures as JSON and as a table
 picture    the figures as an SVG
 lessons    what can be learned from: recorded answers, or usage records
-learn      weights for where a route had best begin, and what they are worth
+learn      weights for where a route should begin, and what they are worth
 """
