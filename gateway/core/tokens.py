@@ -42,14 +42,16 @@ EACH_MESSAGE: Final = 4
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
 _NEEDS: Final[Mapping[str, str]] = {
     "image_url": "vision", "input_audio": "audio", "file": "files",
-    "image": "vision", "document": "files",
+    "video_url": "vision", "audio_url": "audio", "image": "vision", "document": "files",
 }  # fmt: skip
-"""What a model needs for a part of this type. The last two are Claude's own."""
+"""What a model needs for a part of this type. `video_url` is Gemini's, and vLLM's, as `audio_url`;
+the last two are Claude's own.
+"""
 _CLAUDES: Final = ("image", "document")
 _NO_TEXT: Final = ("base64", "file", "url")
-_MARKS: Final = (b'"image', b'"input_audio"', b'"file"', b'"document"')
+_MARKS: Final = (b'_url"', b'"image"', b'"input_audio"', b'"file"', b'"document"')
 """Where none of these is, no part is of those types."""
-_AUDIO: Final = b'"input_audio"'
+_AUDIO: Final = (b'"input_audio"', b'"audio_url"')
 TYPED: Final = b'"type"'
 """Whatever is not plain text says its type; a scan for this spares the scans for each."""
 
@@ -179,7 +181,8 @@ def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
 
 def count_audio(request: ChatRequest) -> int:
     """How many of the tokens of count_input are audio."""
-    if _AUDIO not in bytes(request.fields["messages"]):
+    messages = bytes(request.fields["messages"])
+    if not any(mark in messages for mark in _AUDIO):
         return 0
     return _audio_tokens(_media_parts(request.json("messages")))
 
@@ -260,7 +263,7 @@ def _kind(part: Mapping[str, Any]) -> str:
         url = image.get("url")
         start = url[:11].lower() if isinstance(url, str) else ""
         return "files" if start.startswith("data:") and start != "data:image/" else "vision"
-    return _NEEDS[part["type"]]
+    return "files" if part["type"] == "video_url" else _NEEDS[part["type"]]
 
 
 def _images(parts: Sequence[Mapping[str, Any]]) -> int:
@@ -268,7 +271,7 @@ def _images(parts: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _audio_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
-    return sum(_media_tokens(part) for part in parts if part["type"] == "input_audio")
+    return sum(_media_tokens(part) for part in parts if _kind(part) == "audio")
 
 
 def _media_tokens(part: Mapping[str, Any]) -> int:

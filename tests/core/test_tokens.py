@@ -192,6 +192,11 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": LONG}
         ({"type": "image_url", "image_url": {"url": f"DATA:video/mp4;base64,{LONG}"}},
          25_001, "vision", 0),
         (FILE, 25_000, "files", 0),
+        ({"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{LONG}"}},
+         25_001, "vision", 0),
+        ({"type": "video_url", "video_url": {"url": "https://x/a.mp4"}}, 1_600, "vision", 0),
+        ({"type": "audio_url", "audio_url": {"url": f"data:audio/wav;base64,{LONG}"}},
+         3_200, "audio", 0),
         # Claude's own
         ({"type": "image", "source": PNG}, 1_600, "vision", 1),
         ({"type": "image", "source": {"type": "url", "url": "https://x/a.png"}}, 1_600, "vision",
@@ -209,6 +214,7 @@ def test_media_are_told_by_what_they_are(
     assert found.beside == pytest.approx(100 + beside, abs=2)
     assert found.counted < 100, "its bytes are no text"
     assert tokens.count_input(asked) == pytest.approx(beside, abs=3)
+    assert found.audio == tokens.count_audio(asked) == (found.beside - 100) * (needs == "audio")
     assert tokens.needs_of(tokens.media_of(asked, bytes(asked.fields["messages"]))) == {needs}
 
 
