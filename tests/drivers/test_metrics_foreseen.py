@@ -1,5 +1,6 @@
 """What is there before anything happens, at 0; and what never comes to be a series."""
 
+import math
 from platform import python_version
 
 from gateway import __version__
@@ -11,7 +12,9 @@ from gateway.core.catalog import (
     Organisation,
     Tenant,
 )
+from gateway.core.guard import Guard
 from gateway.drivers.metrics.prometheus import Metrics
+from tests.config.texts import SOUND, snapshot
 from tests.drivers.metric_series import (
     CALL,
     COST,
@@ -123,3 +126,27 @@ def test_of_very_many_tenants_not_all_are_foreseen() -> None:
     assert len(open_holds) == 1_000
     metrics.observe(events.HoldsRead("t1099", 4))
     assert samples(metrics.render())['gateway_holds_open{tenant="t1099"}'] == 4
+
+
+def test_of_a_guard_that_a_reload_took_away_nothing_is_told() -> None:
+    """Else one that was off when it went would be told as off until the next start."""
+    more = """
+  m2: {deployments: [{provider: local}], context: 1000, price: free}
+tiers: {low: {models: [m1]}, high: {models: [m2]}}
+routes: {kept: {tiers: [low, high], guard: {}}, was: {tiers: [low, high], guard: {}}}
+"""
+    before, rest = SOUND.split("tenants:")
+    guarded = snapshot(f"{before.rstrip()}{more}tenants:{rest}")
+    metrics = Metrics()
+    metrics.reconfigure(guarded)
+    for route in ("kept", "was"):
+        metrics.observe(events.GuardRead(route, "text", "off", Guard()))
+    metrics.reconfigure(snapshot(f"{before.rstrip()}{more}tenants:{rest}".replace(
+        "was: {tiers: [low, high], guard: {}}", "was: {tiers: [low, high]}"
+    )))  # fmt: skip
+    told = samples(metrics.render())
+    guards = {name: value for name, value in told.items() if name.startswith("gateway_guard_")}
+    assert {name for name, value in guards.items() if math.isnan(value)} == {
+        name for name in guards if 'route="was"' in name
+    }
+    assert len(guards) == 12

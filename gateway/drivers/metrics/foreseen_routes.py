@@ -4,6 +4,7 @@ A series that begins at 1 has no rate for its first event: Prometheus saw no 0 b
 that the configuration implies exist from the start, up to a bound.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice, pairwise, product
 from typing import Final
@@ -20,6 +21,13 @@ _OPS: Final = ("reserve", "settle")
 _FAULTS: Final = ("timeout", "unreachable", "lost", "open")
 _NOT_RETRIED: Final = ("unknown", "data_lost", "given_up")
 """Of a settle: counted once."""
+_OF_GUARDS: Final = (
+    "gateway_guard_state",
+    "gateway_guard_agreement_rate",
+    "gateway_guard_agreement_lower_bound",
+    "gateway_guard_audits",
+    "gateway_guard_spent_usd",
+)
 _AUDITED: Final = (
     "agreed", "differed", "incomparable", "undecided", "failed", "refused", "cancelled", "crowded",
 )  # fmt: skip
@@ -50,6 +58,20 @@ def initialize_route_series(
                 families.initialize("gateway_cache_requests_total", route, tenant, outcome)
     for owner, (_, model, tier) in islice(product(all_tenants, calls), _FORESEEN):
         families.initialize("gateway_cost_usd_total", owner.name, model, tier, "answer")
+
+
+def clear_removed_guards(families: Families, catalog: Catalog) -> None:
+    """Set gauges of removed guards to NaN."""
+    guarded = {
+        policy.name
+        for ladder in ladders(catalog).values()
+        for each in (ladder, *(of for _, _, of in ladder.rules))
+        if (policy := each.audit_policy) is not None and policy.guard is not None
+    }
+    for name in _OF_GUARDS:
+        for labels in [*families[name]]:
+            if labels[0] not in guarded:
+                families.set(name, *labels, to=math.nan)
 
 
 def _initialize_ledger(families: Families) -> None:

@@ -22,7 +22,7 @@ from gateway.drivers.metrics.calls import Calls
 from gateway.drivers.metrics.cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metrics.families import Families
 from gateway.drivers.metrics.foreseen import clear_removed, initialize_series
-from gateway.drivers.metrics.foreseen_routes import initialize_route_series
+from gateway.drivers.metrics.foreseen_routes import clear_removed_guards, initialize_route_series
 from gateway.drivers.metrics.guard import guard_writers
 from gateway.drivers.metrics.ledger import ledger_writers
 from gateway.drivers.metrics.lives import Lives
@@ -101,3 +101,4 @@ class Metrics:
         initialize_series(self._families, all_tenants, deployments)
         initialize_route_series(self._families, all_tenants, catalog, self._saved.tops)
         clear_removed(self._families, all_tenants)
+        clear_removed_guards(self._families, catalog)
