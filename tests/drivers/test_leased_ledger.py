@@ -11,12 +11,14 @@ import pytest
 
 from gateway.core.accounts import Account, Amounts, Hold, Purse, Refusal
 from gateway.core.catalog import Budget
+from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, LedgerTook
 from gateway.core.leases import CALLS
 from gateway.core.money import Nanos
 from gateway.core.records.audit import Told
 from gateway.core.records.entry import sums
 from gateway.core.snapshot import Leasing
+from gateway.drivers.ledger.audit import audit
 from gateway.drivers.ledger.lease_homes import LeasedHome
 from gateway.drivers.ledger.lease_ids import KEPT_S, LeaseIds
 from gateway.drivers.ledger.lease_keeper import AGE_S, SETTLED_S
@@ -240,7 +242,36 @@ async def test_a_call_that_goes_on_is_held_by_itself(stage: Stage) -> None:
     for _ in range(2):
         await ledger.settle(long, COST)
     assert await stage.stands(purse) == (8, 0)
-    assert [each.hold for each in await stage.plain.records(stage.tenant)] == [short.id, long.id]
+    holds = [each.hold for each in await stage.plain.records(stage.tenant)]
+    assert holds == [short.id, f"{long.id}~"]
+
+
+async def test_a_call_and_a_hold_of_it_that_expired_are_told_apart(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody heard that it was held by itself; it is charged by its lease, and that given back."""
+    ledger, purse = stage.leased(), stage.purse()
+    (long,) = await stage.calls(ledger, purse, 1)
+    reserve, voids = ledger.inner.reserve, list[str]()
+
+    async def unheard(
+        purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
+    ) -> Hold | Refusal:
+        await reserve(purse, hold_id, amounts, life)
+        voids.append(hold_id)
+        raise LedgerDown("the ledger is unavailable (lost)")
+
+    monkeypatch.setattr(ledger.inner, "reserve", unheard)
+    stage.time.move(SETTLED_S)
+    await ledger.ticked()
+    stage.time.move(TTL_S)
+    await stage.plain.sweep([stage.tenant])
+    for hold_id in voids:
+        await ledger.inner.void(stage.tenant, hold_id)
+    await ledger.settle(long, COST)
+    assert await stage.stands(purse) == (4, 0)
+    found = await audit(stage.plain, stage.tenant, Told(), stage.time.now)
+    assert (found.missing, found.differences) == (0, ())
 
 
 async def test_a_call_that_cannot_be_held_by_itself_keeps_its_lease(stage: Stage) -> None:

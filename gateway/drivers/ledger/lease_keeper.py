@@ -11,6 +11,7 @@ from gateway.core.leases import Lease, Record, bounds_tokens, slice_of
 from gateway.core.ports import Clock
 from gateway.core.snapshot import Leasing
 from gateway.drivers.ledger.lease_homes import Heat, Heats, LeasedHome, first_end
+from gateway.drivers.ledger.local_journal import moved_id
 from gateway.drivers.ledger.local_payer import VoidingLedger
 from gateway.drivers.ledger.plans import Plan
 
@@ -48,8 +49,8 @@ class Leasable(VoidingLedger, Protocol):
 
 class LeaseKeeper:
     """`open` has the lease of each call that one serves; `held_by_ledger` are calls in flight with
-    holds of their own. `taken` counts leases; `tasks` are running, each for a home. For the rest
-    see LeasedLedger.
+    holds of their own, and `handed_over` has those of calls that a lease served first. `taken`
+    counts leases; `tasks` are running, each for a home. For the rest see LeasedLedger.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class LeaseKeeper:
     ) -> None:
         self.open: dict[str, Lease] = {}
         self.held_by_ledger: set[str] = set()
+        self.handed_over: dict[str, Hold] = {}
         self.heats = Heats(leasing.calls_per_s)
         self.taken = 0
         self._ledger = ledger
@@ -191,8 +193,10 @@ class LeaseKeeper:
         for hold_id, (hold, life) in [*lease.open.items()]:
             in_time = self._closing or self._ledger.plan(purse)[1] <= end - CLOCK_S
             if in_time and hold_id in lease.open and hold_id not in lease.stay:
+                # Its own id is its part's of the lease: an entry of this hold is another one.
+                new_id = moved_id(hold_id)
                 try:
-                    answer = await self._ledger.reserve(purse, hold_id, hold.amounts, life)
+                    answer = await self._ledger.reserve(purse, new_id, hold.amounts, life)
                 except LedgerDown:  # that id is being voided, and must not be reserved again
                     lease.stay.add(hold_id)
                     continue
@@ -204,9 +208,9 @@ class LeaseKeeper:
                 if hold_id in lease.open:
                     lease.release(hold_id)
                     del self.open[hold_id]
-                    self.held_by_ledger.add(hold_id)
+                    self.handed_over[hold_id] = answer
                 else:  # it has ended meanwhile
-                    await self._ledger.void(purse.home, hold_id)
+                    await self._ledger.void(purse.home, new_id)
         if lease.finished and lease in self._leases:
             self.end(lease)
 

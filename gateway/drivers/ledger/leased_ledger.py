@@ -89,8 +89,14 @@ class LeasedLedger:
             elif lease.finished:
                 self._keeper.end(lease)
             return DONE
-        if hold.id not in self._held_by_ledger and self._ids.has(hold.id):
-            return DONE  # already settled
+        if hold.id not in self._held_by_ledger:
+            ledger_hold = self._keeper.handed_over.pop(hold.id, None)
+            if ledger_hold is None and self._ids.has(hold.id):
+                return DONE  # already settled
+            if ledger_hold is not None:
+                hold = ledger_hold
+                if record is not None:  # a record has its hold's id
+                    record = structs.replace(record, attempt=hold.id)
         self._keeper.count_entry(hold.purse.home)
         settled = self._ledger.settle(hold, actual, record)
         self._held_by_ledger.discard(hold.id)
@@ -104,6 +110,8 @@ class LeasedLedger:
                 self._keeper.end(lease)
         self._held_by_ledger.discard(hold_id)
         self._ids.add(hold_id)
+        if handed_over := self._keeper.handed_over.pop(hold_id, None):
+            await self._ledger.void(home, handed_over.id)
         await self._ledger.void(home, hold_id)
 
     async def balances(self, purse: Purse) -> tuple[Balance, ...]:
@@ -145,6 +153,8 @@ class LeasedLedger:
         lease = self._open.get(hold_id)
         if lease is not None:
             return lease.open[hold_id].hold
+        if handed_over := self._keeper.handed_over.get(hold_id):
+            return structs.replace(handed_over, id=hold_id)
         if hold_id in self._held_by_ledger:
             return await self._ledger.reserve(purse, hold_id, amounts, life)
         raise LedgerDown("the ledger is unavailable (void)")
