@@ -198,7 +198,14 @@ async def _open_scene(
             record_cache_hit=await stack.enter_async_context(open_hits(ledger)),
         )
         there = tuple(snapshot.tenants.values())
-        janitor = Janitor(ledger, there, observe, awake, lambda: world.retries.left(world.clock()))
+        janitor = Janitor(
+            ledger,
+            there,
+            observe,
+            awake,
+            lambda: world.retries.left(world.clock()),
+            show_circuits=lambda: world.health.show(world.clock()),
+        )
         sweeper = await stack.enter_async_context(keeping_house(janitor, snapshot, ledger))
 
         def reconfigure(new: Snapshot) -> None:

@@ -123,9 +123,13 @@ class Health:
         """Deployments that are not to be asked now."""
         if not self.troubled:
             return _NONE_DOWN
+        self.show(now)
+        return {name for name in self.troubled if not self._circuits[name].admits(now)}
+
+    def show(self, now: float) -> None:
+        """Tell of circuits that are half open by now, also where nobody asks for them."""
         for name in self.troubled:
             self._show(name, now)
-        return {name for name in self.troubled if not self._circuits[name].admits(now)}
 
     def call_started(self, deployment: str, now: float) -> None:
         """A call is about to be made."""

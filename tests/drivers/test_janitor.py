@@ -11,6 +11,7 @@ from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget, Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
+from gateway.core.health import FEWEST, OPEN_S, Health, State
 from gateway.core.money import Nanos
 from gateway.drivers.ledger.janitor import ActiveHomes, Janitor
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
@@ -39,6 +40,18 @@ class Told(MemoryLedger):
 
 def tenants(count: int, organisation: Organisation | None = None) -> list[Tenant]:
     return [Tenant(f"t{number}", budgets=DAY, organisation=organisation) for number in range(count)]
+
+
+async def test_a_circuit_that_nobody_asks_for_is_shown_half_open_all_the_same() -> None:
+    """Else an alert of a model that failed once goes on until somebody asks for it again."""
+    now, moved = 0.0, list[tuple[str, State]]()
+    health = Health(["m@p"], lambda *each: moved.append(each))
+    for _ in range(FEWEST):
+        health.failed("m@p", now)
+    janitor = Janitor(Told(), [], lambda event: None, show_circuits=lambda: health.show(now))
+    for now in (OPEN_S - 1, OPEN_S + 1):  # noqa: B007 - it is the clock
+        await janitor.round()
+    assert moved == [("m@p", "open"), ("m@p", "half_open")]
 
 
 async def test_tenants_and_their_organisation_are_read() -> None:

@@ -63,14 +63,18 @@ class Janitor:
         active: ActiveHomes | None = None,
         retries: Callable[[], int] | None = None,
         *,
+        show_circuits: Callable[[], None] = lambda: None,
         max_groups: int = MAX_GROUPS,
     ) -> None:
-        """`retries` gives how many retries this process has left in its budget."""
+        """`retries` gives how many retries this process has left in its budget; `show_circuits`
+        tells of circuits that time alone has moved.
+        """
         self._ledger = ledger
         self._observe = observe
         self._max_groups = max_groups
         self._active = active or ActiveHomes()
         self._retries = retries
+        self._show_circuits = show_circuits
         self._logged: set[str] = set()
         self.reconfigure(tenants)
 
@@ -95,6 +99,7 @@ class Janitor:
     async def round(self) -> None:
         if self._retries is not None:
             self._observe(RetriesRead(self._retries()))
+        self._show_circuits()
         healthy = True
         for group in self._groups_to_read():
             try:
