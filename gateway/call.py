@@ -11,7 +11,7 @@ from gateway.core.accounts import Amounts, Hold
 from gateway.core.billing import CountCap, Tally, billed
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
-from gateway.core.errors import Broken, ShuttingDown, UpstreamError, is_unsent
+from gateway.core.errors import Broken, ShuttingDown, TimedOut, UpstreamError, is_unsent
 from gateway.core.events import Judged, Settled
 from gateway.core.flow import Deltas
 from gateway.core.money import Nanos, cost
@@ -22,6 +22,8 @@ from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tariff import Tariff
 from gateway.world import LifeContext
 
+_USUAL: Final = 0.95
+"""Of a deployment's answers: so many come within its usual time."""
 _JUDGED: Final = ("ok", "cut")
 """Outcomes in which the provider did its part."""
 
@@ -162,10 +164,22 @@ class Call(Struct, eq=False):
 
     def _blame(self, error: UpstreamError) -> None:
         world, name = self.life.world, self.candidate.deployment.name
-        if error.dings:
+        if isinstance(error, TimedOut) and self._was_hurried():
+            world.health.call_abandoned(name)
+        elif error.dings:
             world.health.failed(name, world.clock(), error.retry_after)
         else:
             world.health.succeeded(name, world.clock(), self.began)
+
+    def _was_hurried(self) -> bool:
+        """Whether its client gave it less time than it often takes: that is no fault of it, and
+        who asks so must not close it to all others.
+        """
+        life = self.life
+        if life.request.extras.max_latency_ms is None or life.tab.first_token_s is not None:
+            return False
+        usual_s = life.world.pace.quantile(self.candidate.deployment.name, _USUAL)
+        return usual_s is not None and life.world.clock() - self.began < usual_s
 
     def settle(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""

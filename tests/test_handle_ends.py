@@ -2,14 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.core.chat import Usage
-from gateway.core.errors import Broken, Overloaded, Reset, ShuttingDown, TimedOut, UpstreamError
+from gateway.core.chat import Extras, Usage
+from gateway.core.errors import (
+    Broken,
+    NoAnswer,
+    Overloaded,
+    Reset,
+    ShuttingDown,
+    TimedOut,
+    UpstreamError,
+)
 from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
+from gateway.core.health import FEWEST
 from tests.lives import (
     ANSWER,
     COUNTED,
@@ -19,6 +29,7 @@ from tests.lives import (
     fails,
     faulty,
     hear,
+    late,
     long_busy,
     poor,
     stage,
@@ -195,6 +206,34 @@ async def test_an_observer_with_a_bug(kind: type[Event], stream: bool) -> None:
 
 
 # Health --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("seen_s", "extras", "counts"),
+    [
+        ([0.3] * 12 + [3.0] * 8, Extras(max_latency_ms=1_000), False),
+        ([0.3] * 20, Extras(max_latency_ms=1_000), True),
+        ([], Extras(max_latency_ms=1_000), True),
+        ([0.3] * 12 + [3.0] * 8, Extras(), True),
+    ],
+)
+async def test_who_is_given_less_time_than_it_often_takes_has_not_failed(
+    seen_s: list[float], extras: Extras, counts: bool, stream: bool
+) -> None:
+    """Else any client could close a deployment to all others."""
+    scene = stage("open", {"a": [late], "b": [well]}, extras=extras, stream=stream)
+    world = scene.life.world
+    for seconds in seen_s:
+        world.pace.call_started("a@p")
+        world.pace.call_ended("a@p", seconds)
+    for _ in range(FEWEST - 1):
+        world.health.failed("a@p", scene.clock.now)
+    with suppress(NoAnswer):
+        await hear(scene.life)
+    assert scene.upstream.asked[0] == "a"
+    assert (scene.health == [("a@p", "open")]) == counts
+    await whole(scene)
 
 
 async def test_a_failure_counts_against_a_deployment_and_a_poor_answer_does_not() -> None:
