@@ -58,7 +58,7 @@ class LocalBooks:
         self.open: dict[str, OpenCall] = {}
         self.confirmed: dict[str, OpenCall] = {}
         self.moved: dict[str, Hold] = {}
-        self.unheard: dict[str, list[str]] = {}
+        self.unanswered: dict[str, list[str]] = {}
         """By home: holds that the ledger may have made, of calls that are open here."""
         self._ledger = ledger
         self._folder = folder
@@ -123,9 +123,9 @@ class LocalBooks:
             _log.exception("the journal cannot be read or written")
         return failing
 
-    async def void_unheard(self, home: str) -> None:
+    async def void_unanswered(self, home: str) -> None:
         """Before anything is taken out of the journal: by that, a killed process's are voided."""
-        hold_ids = self.unheard.pop(home, ())
+        hold_ids = self.unanswered.pop(home, ())
         await asyncio.gather(*(self._ledger.void(home, each) for each in hold_ids))
 
     async def hand_over(self, home: str, known_lives: set[str]) -> None:

@@ -136,7 +136,7 @@ class LocalLedger:
         except LedgerDown as error:
             if not self._note_outage(purse.home, error):
                 raise
-            self._books.unheard.setdefault(purse.home, []).append(hold_id)
+            self._books.unanswered.setdefault(purse.home, []).append(hold_id)
         else:
             if outage is not None and isinstance(answer, Hold):
                 self._books.confirmed[hold_id] = OpenCall(answer, demand, life, 0.0)
@@ -265,7 +265,7 @@ class LocalLedger:
             return
         answered += [home for home in others if await self._answers(home)]
         for home in answered:
-            await self._books.void_unheard(home)
+            await self._books.void_unanswered(home)
         failing = await self._books.pay()
         for home in answered:
             if home not in failing:
