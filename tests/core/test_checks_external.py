@@ -86,6 +86,21 @@ def test_a_judge_that_quotes_an_answer_which_says_that_it_passes(text: str) -> N
     assert judged(JUDGE, said(text)) == Finding("judge", SILENT)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It does not " + "_" * 5_000,
+        '{"pass":' + " " * 5_000 + "so" + " " * 5_000 + "!",
+        '{"pass":' + "\n " * 50_000,
+    ],
+    ids=["marks", "blanks", "lines"],
+)
+def test_a_judge_that_repeats_itself_is_read_at_once(text: str) -> None:
+    """Not by the square of its length, or worse: that would be hours, for all requests."""
+    with pytest.raises(NoVerdict):
+        judged(JUDGE, said(text))
+
+
 def test_no_answer_is_no_verdict() -> None:
     with pytest.raises(NoVerdict):
         judged(JUDGE, Completion(()))

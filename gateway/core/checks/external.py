@@ -33,13 +33,15 @@ _INSTRUCTION: Final = (
 )
 _STATED: Final = re.compile(
     r"""(?<!\\)["'](?:pass|passed|passes|verdict)["']\s*:"""
-    r"""(?:\s*["']?\s*(\w+)\s*["']?\s*(?=[,}\]\n]|\Z))?""",
+    r"""(?:\s*+["']?\s*+(\w++)[^\S\n]*+["']?[^\S\n]*+(?=[,}\]\n]|\Z))?""",
     re.IGNORECASE,
 )
-"""A verdict in JSON, whether or not all of that can be read."""
+"""A verdict in JSON, whether or not all of that can be read. Each blank is read once: a model that
+repeats itself may write thousands.
+"""
 _OBJECT: Final = re.compile(r"\s*(?:```\w*\s*)?\{")
 _WORD: Final = re.compile(
-    r"(?:((?i:\bnot|\bnever|\bcannot|\bwithout|n['\u2019]t))[\s*_\"`]+(?:\w+[\s*_\"`]+){0,2})?"
+    r"(?:((?i:\bnot|\bnever|\bcannot|\bwithout|n['\u2019]t))[\s*_\"`]+(?:[^\W_]+[\s*_\"`]+){0,2})?"
     r"\b(PASS|FAIL)(?:ED|ES|S)?\b"
 )
 """A verdict in a word, and what may turn it round."""
