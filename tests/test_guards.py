@@ -154,6 +154,35 @@ async def test_a_state_is_shown_when_it_has_changed() -> None:
     assert shown == [GuardRead("auto/legal", "text-long", "learning", state)]
 
 
+def policy(strategy: str) -> tuple[list[Ladder], set[str]]:
+    route = Route("r", ("cheap", "smart"), tactic(strategy), guard=SETTINGS)
+    all_of = ladders(Catalog(CATALOG.models, CATALOG.tiers, {"r": route}))
+    known = all_of["r"].audit_policy
+    assert known is not None
+    return [*all_of.values()], {f"{known.key}:{kind}" for kind in BUCKETS}
+
+
+@pytest.mark.parametrize("now", [[], policy("vote")[0]])
+async def test_a_guard_that_a_reload_took_away_is_shown_no_more(now: list[Ladder]) -> None:
+    """Requests that began before it pay later: its gauges, or the new guard's, would be set so."""
+    shown: list[Event] = []
+    guards = Guards(MemoryGuard(), shown.append)
+    before, names = policy("cascade")
+    guards.know(before)
+    guards.paid(min(names), Nanos(7))
+    await guards.refresh()
+    assert len(shown) == 1
+    guards.paid(min(names), Nanos(5))
+    guards.know(now)
+    await guards.refresh()
+    guards.paid(min(names), Nanos(3))
+    await guards.refresh()
+    assert len(shown) == 1
+    guards.know(before)
+    await guards.refresh()
+    assert [event.guard.spent for event in shown if isinstance(event, GuardRead)] == [7, 15]
+
+
 async def test_of_a_policy_that_is_configured_no_more_nothing_is_read_once_it_is_told() -> None:
     """Each reload that changed one left six names more to be read in each second to come."""
     read: list[set[str]] = []
@@ -162,13 +191,6 @@ async def test_of_a_policy_that_is_configured_no_more_nothing_is_read_once_it_is
         async def grow(self, number: int, growths: Mapping[str, Growth]) -> Mapping[str, Guard]:
             read.append({*growths})
             return await super().grow(number, growths)
-
-    def policy(strategy: str) -> tuple[list[Ladder], set[str]]:
-        route = Route("r", ("cheap", "smart"), tactic(strategy), guard=SETTINGS)
-        all_of = ladders(Catalog(CATALOG.models, CATALOG.tiers, {"r": route}))
-        known = all_of["r"].audit_policy
-        assert known is not None
-        return [*all_of.values()], {f"{known.key}:{kind}" for kind in BUCKETS}
 
     store = Noting()
     guards = Guards(store, silent)

@@ -6,7 +6,7 @@ when the store is back.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final
 
 from gateway.core.errors import LedgerDown
@@ -47,6 +47,8 @@ class Guards:
         self._telling: dict[str, Growth] = {}
         self._number = 0
         self._shown: dict[str, Guard] = {}
+        self._current: Collection[str] | None = None
+        """The names that are configured; None: not known, so that all are shown."""
         self._well = True
         self._lock = asyncio.Lock()
 
@@ -65,10 +67,13 @@ class Guards:
                 if each.audit_policy is not None and each.audit_policy.guard is not None:
                     names = (f"{each.audit_policy.key}:{kind}" for kind in BUCKETS)
                     current.update(dict.fromkeys(names, each.audit_policy.guard))
-        for name in self._settings.keys() - current.keys() - self._owed.keys():
-            for former in (self._settings, self._known, self._shown):
-                former.pop(name, None)
+        for name in self._settings.keys() - current.keys():
+            self._shown.pop(name, None)
+            if name not in self._owed:
+                self._settings.pop(name)
+                self._known.pop(name, None)
         self._settings.update(current)
+        self._current = current.keys()
 
     def compared(self, name: str, same: bool | None) -> None:
         """Both were asked. None: what they said could not be compared."""
@@ -129,6 +134,9 @@ class Guards:
         return True
 
     def _show(self, name: str, guard: Guard) -> None:
+        """Not what a reload took away: requests that began before it may still pay."""
+        if self._current is not None and name not in self._current:
+            return
         if guard.spent and self._shown.get(name) != guard:
             self._shown[name] = guard
             route, _, kind = name.rsplit(":", 2)
