@@ -58,12 +58,12 @@ def _with_input(known: Usage, request: ChatRequest, most: CountCap) -> Usage:
 class Tally:
     """Counts the deltas of one call."""
 
-    __slots__ = ("_begun", "_finished", "_most", "_size", "_told", "usage")
+    __slots__ = ("_begun", "_finished", "_most", "_reported_at", "_size", "usage")
 
     def __init__(self, most: CountCap | None = None) -> None:
         self._most = most or CountCap()
         self._begun = self._finished = False
-        self._told = -1
+        self._reported_at = -1
         """The size when the provider told its usage behind the end of its answer."""
         self.usage: Usage | None = None
         """The last usage that the provider told."""
@@ -109,7 +109,7 @@ class Tally:
                 self._finished = True
         if delta.usage is not None:
             self.usage = delta.usage
-            self._told = self._size if self._finished else -1
+            self._reported_at = self._size if self._finished else -1
 
     def billed(self, request: ChatRequest) -> tuple[Usage, bool]:
         """Once the answer is whole: its usage, and whether we had to count some of it."""
@@ -122,7 +122,7 @@ class Tally:
         if self.usage is NOT_BILLED:
             return self.usage
         known = _with_input(self.usage or Usage(), request, self._most)
-        if known.completion and self._told == self._size:
+        if known.completion and self._reported_at == self._size:
             return known
         counted = min(tokens.count(self._size), self._most.answer)
         return structs.replace(known, completion=max(known.completion, counted))

@@ -14,7 +14,11 @@ _ESCAPE: Final = b"\\u00"
 """Letters may be written so: then no word can be looked for."""
 _MOST: Final = 1_000_000
 _WEB_SEARCH: Final = "web_search"
-_GOOGLE: Final = frozenset({"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch"})
+_GOOGLE: Final = frozenset((
+    "enterpriseWebSearch", "exaAiSearch", "googleSearch", "googleSearchRetrieval",
+    "parallelAiSearch",
+))  # fmt: skip
+"""Its tools for the web, of others' indexes too: their queries are reported, and charged, alike."""
 
 
 def searches_allowed(fields: Mapping[str, Raw]) -> int:

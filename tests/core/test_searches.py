@@ -42,6 +42,8 @@ PRICE = Price(0, 0, 0, 0)
         ({"tools": [{"type": "openrouter:web_search"}]}, UNBOUNDED),
         ({"tools": [{"googleSearch": {}}]}, UNBOUNDED),
         ({"tools": [{"googleSearch": {}}, {"enterpriseWebSearch": {}}]}, 2 * UNBOUNDED),
+        ({"tools": [{"parallelAiSearch": {}}]}, UNBOUNDED),
+        ({"tools": [{"exaAiSearch": {}}]}, UNBOUNDED),
         ({"tools": [5, None, {"type": 5}, "web_search"]}, 0),
         ({"tools": {"type": "web_search"}}, 0),
         ({"web_search_options": {}}, UNBOUNDED),

@@ -105,10 +105,10 @@ def judged(check: Check, answer: Completion) -> Finding | None:
         return Finding(check.name, why or _SILENT)
     if True in stated:
         return None
-    said = _in_words(text, value)
-    if said not in ({True}, {False}):
+    verdicts = _in_words(text, value)
+    if verdicts not in ({True}, {False}):
         raise NoVerdict("unreadable")
-    return None if True in said else Finding(check.name, "the judge says that it fails")
+    return None if True in verdicts else Finding(check.name, "the judge says that it fails")
 
 
 def _in_words(text: str, value: Any) -> set[bool | None]:
