@@ -84,7 +84,7 @@ def _mend(relayed: dict[str, Any], completion: Completion) -> None:
 
 
 def usage_json(usage: Usage, extension: bytes = b"") -> bytes:
-    """A usage object, with the gateway's own field in it. Searches are told as OpenRouter does."""
+    """A usage object, with the gateway's own field in it. Searches have OpenRouter's name."""
     more = b',"gateway":' + extension if extension else b""
     if usage.searches:
         more = b',"server_tool_use":{"web_search_requests":%d}%b' % (usage.searches, more)

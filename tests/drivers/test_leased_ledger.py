@@ -249,19 +249,19 @@ async def test_a_call_that_goes_on_is_held_by_itself(stage: Stage) -> None:
 async def test_a_call_and_a_hold_of_it_that_expired_are_told_apart(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody heard that it was held by itself; it is charged by its lease, and that given back."""
+    """That hold was not answered: the call is charged by its lease, and the hold given back."""
     ledger, purse = stage.leased(), stage.purse()
     (long,) = await stage.calls(ledger, purse, 1)
     reserve, voids = ledger.inner.reserve, list[str]()
 
-    async def unheard(
+    async def unanswered(
         purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
     ) -> Hold | Refusal:
         await reserve(purse, hold_id, amounts, life)
         voids.append(hold_id)
         raise LedgerDown("the ledger is unavailable (lost)")
 
-    monkeypatch.setattr(ledger.inner, "reserve", unheard)
+    monkeypatch.setattr(ledger.inner, "reserve", unanswered)
     stage.time.move(SETTLED_S)
     await ledger.ticked()
     stage.time.move(TTL_S)

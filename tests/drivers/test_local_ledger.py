@@ -379,7 +379,7 @@ async def sunk_and_audited(ledger: RedisLedger) -> tuple[int, int, tuple[Differe
     return found.entries, found.missing, found.differences
 
 
-async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
+async def test_a_call_whose_hand_over_was_not_answered_is_charged(
     own_redis: EmbeddedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its hold at the ledger is being voided: at the next return it must not be taken for one."""
@@ -390,7 +390,7 @@ async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
         assert hold
         reserve = here.inner.reserve
 
-        async def unheard(
+        async def unanswered(
             purse: Purse, hold_id: str, amounts: Amounts, life: str = ""
         ) -> Hold | Refusal:
             await reserve(purse, hold_id, amounts, life)
@@ -399,7 +399,7 @@ async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
             raise LedgerDown("the ledger is unavailable (lost)")
 
         with monkeypatch.context() as lossy:
-            lossy.setattr(here.inner, "reserve", unheard)
+            lossy.setattr(here.inner, "reserve", unanswered)
             await go_on(own_redis, here)
             await until(lambda: not here.ledger._is_away("acme"))
         await here.ledger._books.hand_over("acme", set())
@@ -410,7 +410,7 @@ async def test_a_call_whose_hand_over_nobody_heard_of_is_charged(
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-async def test_a_hold_that_nobody_heard_of_is_given_back_first(
+async def test_a_hold_whose_reserve_was_not_answered_is_given_back_first(
     own_redis: EmbeddedRedis, tmp_path: Path, *, goes_on: bool
 ) -> None:
     """Whoever is killed when the journal has nothing of its call any more leaves no such hold."""
@@ -457,7 +457,7 @@ async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterda
 async def test_a_local_call_and_the_hold_that_expired_for_it_are_told_apart(
     own_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
-    """Nobody heard that the ledger had held it: it was charged, and is given back."""
+    """The ledger held it, and could not answer: that was charged, and is given back."""
     async with gate(own_redis, tmp_path, ttl_s=0.1) as dead:
         first = await dead.take("first")
         assert first

@@ -89,7 +89,7 @@ class Traces:
             events.AuditBegan: self._began,
             events.Reserved: self._handler(self._reserved, recorded=False),
             events.Settled: self._handler(self._settled, recorded=False),
-            events.CacheLookup: self._cache_asked,
+            events.CacheLookup: self._cache_lookup,
             **{kind: self._handler(write) for kind, write in life_handlers.items()},
             **dict.fromkeys(_END_EVENTS, self._on_end),
         }
@@ -206,7 +206,7 @@ class Traces:
     def _refused(self, life: _TracedLife, event: events.HoldRefused) -> None:
         life.span.add_event("refused", self._attributes(scope=f"{event.scope} {event.meter}"))
 
-    def _cache_asked(self, event: events.CacheLookup) -> None:
+    def _cache_lookup(self, event: events.CacheLookup) -> None:
         """A miss is observed before the life begins."""
         life = self._lives.get(event.about.request_id)
         if life is None:
