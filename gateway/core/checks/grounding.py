@@ -10,11 +10,12 @@ from gateway.core.checks.conversation import Remembered, texts_by_role
 from gateway.core.checks.pattern import compiled
 
 QUOTATION: Final = (
-    r'(?:(?<![^\W_])(?<![.,;!?)\]])"|[\u201c\u201e]|(?<!\S)\u00ab\s?)(?=\w)'
+    r'(?:(?<!(?:[^\W_]))(?<!(?:[.,;!?)\]]))"|[\u201c\u201e]|(?<!\S)\u00ab\s?)(?=\w)'
     r'([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})(?!\w)'
 )
 """The beginning of a quotation of some length, in whole words. A mark that opens one stands before
-a word, and a straight one behind none: else it may be one that closes.
+a word, and a straight one behind none: else it may be one that closes. Sets stand in groups, as `<![`
+is markup to what makes the manual.
 """
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
