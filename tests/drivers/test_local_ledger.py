@@ -23,7 +23,7 @@ from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.audit import audit
 from gateway.drivers.ledger.local_books import Outage
 from gateway.drivers.ledger.local_journal import journals
-from gateway.drivers.ledger.local_ledger import LocalLedger
+from gateway.drivers.ledger.local_ledger import SETTLE_S, LocalLedger
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
@@ -451,6 +451,42 @@ async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterda
     assert [(b.spent, b.held) for b in await inner.balances(whose)] == [(0, 0)]
     (counter,) = (await inner.counted("acme")).items()
     assert counter == (("tg:{acme}:b:acme:tenant:acme:usd:2060-03-15", 0), 7)
+    await ledger.aclose()
+
+
+@pytest.mark.parametrize(
+    ("budgets", "ends"),
+    [
+        ([Budget(100, "day")], True),
+        ([Budget(100, "day"), Budget(500, "total")], False),
+        ([Budget(100, "day"), Budget(9, "total", "at_once")], False),
+    ],
+)
+async def test_a_call_of_yesterday_that_goes_on_limits_today_only_where_it_counts(
+    tmp_path: Path, budgets: list[Budget], ends: bool
+) -> None:
+    """Each process had but its share of each new minute until a long stream of an old one ended."""
+    now, whose = [NOON + 43_199], purse(*budgets)
+    inner = MemoryLedger(lambda: now[0])
+    ledger = LocalLedger(
+        inner, TENANTS, tmp_path, replicas=2, observe=lambda _: None,
+        clock=lambda: now[0], wall=lambda: now[0],
+    )  # fmt: skip
+    await ledger.balances(whose)
+    ledger._outages["acme"] = Outage(now[0])
+    hold = await ledger.reserve(whose, "h", TEN)
+    assert isinstance(hold, Hold)
+    now[0] += 2
+    await ledger._probe(["acme"])
+    now[0] += SETTLE_S
+    ledger._end_outages()
+    assert (ledger._outages == {}) is ends
+    ledger.settle(hold, Amounts(Nanos(7)))
+    await ledger._books.pay()
+    ledger._end_outages()
+    assert ledger._outages == {}
+    counted = await inner.counted("acme")
+    assert counted["tg:{acme}:b:acme:tenant:acme:usd:2060-03-15", 0] == 7
     await ledger.aclose()
 
 

@@ -156,12 +156,23 @@ class LocalBooks:
                 self._ledger.leave(hold.purse, life)
 
     def forget_if_confirmed(self, home: str) -> bool:
-        """Whether the ledger knows everything of a home; then its calls are forgotten here."""
-        if self.unpaid or any(each.hold.purse.home == home for each in self.open.values()):
+        """Whether the ledger knows everything of a home that counts now; then its calls are
+        forgotten here.
+        """
+        here = (each for each in self.open.values() if each.hold.purse.home == home)
+        if self.unpaid or any(map(self._counts_now, here)):
             return False
         confirmed = self.confirmed.items()
         self.confirmed = {name: each for name, each in confirmed if each.hold.purse.home != home}
         return True
+
+    def _counts_now(self, opened: OpenCall) -> bool:
+        """Whether a budget's present period has it. One of an earlier period stays here until it
+        ends, which may take long, and takes nothing from anybody.
+        """
+        plan = make_plan(opened.hold.purse, self._calendar, self._wall(), 0)
+        keys = {line.key for line in (*plan.lines, *plan.places)}
+        return any(key in keys for _, key, _ in opened.demand)
 
     async def sync_periodically(self) -> None:
         """Sync the journal to disk every second, until cancelled."""
