@@ -14,8 +14,8 @@ QUOTATION: Final = (
     r'([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})(?!\w)'
 )
 """The beginning of a quotation of some length, in whole words. A mark that opens one stands before
-a word, and a straight one behind none: else it may be one that closes. Sets stand in groups, as `<![`
-is markup to what makes the manual.
+a word, and a straight one behind none: else it may be one that closes. Sets stand in groups, as
+`<![` is markup to what makes the manual.
 """
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
