@@ -148,7 +148,8 @@ class Model(Stanza):
     a budget grows by it."""
     image_tokens: Tokens | None = None
     """The most tokens that an image is billed at, for what is held. Default: by its name 48,169
-    (gpt-4o-mini), 3,779 (other models of OpenAI), 5,000 (Claude), else 6,404."""
+    (gpt-4o-mini), 36,000 (GPT-5.6 and later), 12,000 (GPT-5.5, and GPT-5.4 but for mini and nano),
+    3,779 (other models of OpenAI), 16,386 (Qwen), 5,000 (Claude), else 6,404."""
     cutoff: Cutoff | None = None
     """When its knowledge ends: `2026-01`, `2025`, or `late 2025`."""
     latency: Latency | None = None

@@ -34,7 +34,7 @@ _NOT_READ: Final = _SETTINGS - {"response_format"}
 schemas, and what is not known is sent on."""
 _READS_MORE: Final = frozenset(
     (
-        *("cachedContent", "container", "context_management", "mcp_servers"),
+        *("cachedContent", "container", "context_management", "data_sources", "mcp_servers"),
         *("enable_search", "plugins", "search_parameters", "web_search_options"),
     )
 )

@@ -22,10 +22,16 @@ IMAGE_TOKENS: Final = 1_600
 _BILLED_IMAGES: Final[Sequence[tuple[str, int]]] = (
     # 2,833 and 5,667 for each of at most 8 tiles: OpenAI's table of image costs.
     (r"^gpt-4o-mini", 48_169),
+    # Up to 30,000 patches times 1.2: nothing is scaled, unless its `detail` is low or high.
+    (r"^gpt-(5\.[6-9]|[6-9])", 36_000),
+    # 10,000 patches for the `detail` original, at the same factor. The small ones do not have it.
+    (r"^gpt-5\.(5|4(?!-mini|-nano))", 12_000),
     # At most 85 and 170 for each of 8 tiles, or 1,536 patches times 2.46: OpenAI's again.
     (r"^(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))", 3_779),
     # 3.75 megapixels, of 750 pixels a token: Anthropic, of its last models; 1,600 of those before.
     (r"claude-", 5_000),
+    # 16,384 with `vl_high_resolution_images`, and a mark on each side: Alibaba's.
+    (r"(?i)^(qwen|qvq)", 16_386),
 )
 _ANY_BILLED_IMAGE: Final = 6_404
 """Of whoever is not above: four tiles of 1,601 (Together, of Llama) are the most that is known."""
@@ -148,13 +154,20 @@ def text_of(request: ChatRequest) -> tuple[str, int]:
 def _text_of(message: Mapping[str, Any]) -> str:
     """Its text, and whatever else it has, such as tool calls, as JSON. Media are left out."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
-    found = [part.get("text") for part in parts if isinstance(part, Mapping)]
-    texts = [text for text in found if isinstance(text, str)]
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    texts = [_text_of_part(part) for part in parts if isinstance(part, Mapping)]
     beside = {name: value for name, value in message.items() if name not in _MESSAGE_FRAME}
     if beside:
         texts.append(msgspec.json.encode(beside).decode())
     return "\n".join(texts)
+
+
+def _text_of_part(part: Mapping[str, Any]) -> str:
+    """Of one that is neither text nor media, such as a refusal, all its JSON."""
+    if part.get("type") == "text" or _is_media(part):
+        text = part.get("text")
+        return text if isinstance(text, str) else ""
+    return msgspec.json.encode(part).decode()
 
 
 def bound_of(messages: Sequence[Message]) -> int:

@@ -111,6 +111,7 @@ def test_what_claude_is_told_apart_from_the_messages_is_counted() -> None:
         ({"tools": [{"googleSearch": {}}]}, True),
         ({"tools": "no list"}, True),
         ({"mcp_servers": [{"url": "https://x"}]}, True),
+        ({"data_sources": [{"type": "azure_search"}]}, True),
         ({"cachedContent": "cachedContents/x"}, True),
     ],
 )

@@ -141,6 +141,14 @@ def test_long_recordings_and_documents_are_held_for(
         ("openai/gpt-4o-mini-2024-07-18", 48_169),
         ("gpt-4o", 3_779),
         ("gpt-5-nano", 3_779),
+        ("gpt-5.2", 3_779),
+        ("gpt-5.4-nano", 3_779),
+        ("gpt-5.4", 12_000),
+        ("openai/gpt-5.5-2026-01-01", 12_000),
+        ("gpt-5.6-luna", 36_000),
+        ("gpt-6-astra", 36_000),
+        ("Qwen/Qwen2.5-VL-72B-Instruct", 16_386),
+        ("qwen.qwen3-vl-235b-a22b", 16_386),
         ("o3", 3_779),
         ("eu.anthropic.claude-opus-4-7-v1:0", 5_000),
         ("gemini-2.5-flash", 6_404),
@@ -232,3 +240,18 @@ def test_what_is_text_is_counted_as_such(part: dict[str, Any]) -> None:
     found = bound_of(request(user([part])))
     assert (found.media, found.beside) == (0, 100)
     assert found.counted == pytest.approx(100_000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ({"type": "text", "text": "hi", "cache_control": {}}, "hi"),
+        (PICTURE, ""),
+        (FILE, ""),
+        ({"type": "refusal", "refusal": "I will not"}, '{"type":"refusal","refusal":"I will not"}'),
+        ({"type": "other", "text": "a", "more": "b"}, '{"type":"other","text":"a","more":"b"}'),
+    ],
+)
+def test_an_exact_count_reads_all_that_is_no_media(part: dict[str, Any], text: str) -> None:
+    """What it leaves out is not held, and is billed."""
+    assert tokens.text_of(request(user([part]))) == (text, 1)

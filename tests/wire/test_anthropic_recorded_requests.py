@@ -152,7 +152,14 @@ def tidy(block: JSON) -> JSON:
     return block
 
 
-SAYABLE: Final = [each for each in RECORDED if sayable(each.request["body"])]
+def advised(sent: JSON) -> bool:
+    """Whether another model is asked for advice, which is refused: see test_anthropic_refusals."""
+    return any("model" in each for each in sent.get("tools", ()))
+
+
+SAYABLE: Final = [
+    each for each in RECORDED if sayable(each.request["body"]) and not advised(each.request["body"])
+]
 
 
 def file_name(recording: Recording) -> str:
@@ -160,7 +167,7 @@ def file_name(recording: Recording) -> str:
 
 
 def test_most_recorded_requests_can_be_said_in_openais_words() -> None:
-    assert (len(SAYABLE), len(RECORDED)) == (52, 69)
+    assert (len(SAYABLE), len(RECORDED)) == (51, 69)
 
 
 @pytest.mark.parametrize("recording", SAYABLE, ids=file_name)

@@ -64,6 +64,10 @@ REFUSED: Final[dict[str, tuple[JSON, str]]] = {
         {"messages": [user(), {"role": "tool", "content": "x"}]}, "messages[1].tool_call_id",
     ),
     "a tool of another kind": ({"tools": [{"type": "custom", "name": "x"}]}, "tools[0].type"),
+    "another model as an adviser": (
+        {"tools": [{"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8"}]},
+        "tools[0].model",
+    ),
     "a choice of another kind": ({"tools": [WEATHER], "tool_choice": "maybe"}, "tool_choice"),
     "a choice among nothing": ({"tool_choice": "required"}, "tool_choice"),
     "an unknown form": ({"response_format": {"type": "xml"}}, "response_format"),

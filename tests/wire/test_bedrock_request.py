@@ -194,6 +194,14 @@ REFUSED: Final[list[tuple[JSON, str]]] = [
     ({"betas": "a"}, "betas"),
     ({"betas": ["a,b"]}, "betas"),
     ({"additionalModelRequestFields": []}, "additionalModelRequestFields"),
+    (
+        {"additionalModelRequestFields": {"inferenceConfig": {"topK": 3, "max_new_tokens": 5_000}}},
+        "additionalModelRequestFields.inferenceConfig.max_new_tokens",
+    ),
+    (
+        {"additionalModelRequestFields": {"textGenerationConfig": {"maxTokenCount": 5_000}}},
+        "additionalModelRequestFields.textGenerationConfig.maxTokenCount",
+    ),
     ({"system": [{"image": {}}]}, "system"),
 ]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, structs
 
 from gateway.core.chat import ChatRequest, Choice, Completion, Look, ToolCall, Usage
 from gateway.core.errors import Broken, InvalidRequest
-from gateway.core.shape import Shape
+from gateway.core.shape import Shape, read_shape
 from gateway.wire import openai
 from gateway.wire.dialect import COPY_BELOW, Target
 
@@ -52,6 +52,10 @@ def test_a_dearer_tier_of_service_is_not_asked_for(
     assert call.dropped == dropped
 
 
+FUNCTION: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"properties": {"model": {"type": "string"}}}},
+}
 OTHERS: dict[str, Any] = {
     "models": ["dear/one"],
     "fallbacks": [{"model": "dear"}],
@@ -73,6 +77,43 @@ def test_other_models_are_not_asked_for_at_the_provider() -> None:
     call = openai.encode(unset, TARGET, stream=False)
     assert not OTHERS.keys() & json.loads(call.body).keys()
     assert not call.dropped, "nothing is lost"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "openrouter:subagent"}]}, "tools[0]"),
+        ({"tools": [{"type": "openrouter:fusion"}]}, "tools[0]"),
+        ({"tools": [{"type": "openrouter:advisor", "parameters": {"model": "a/dear"}}]},
+         "tools[0]"),
+        ({"tools": [FUNCTION, {"type": "advisor_20260301", "model": "dear"}]}, "tools[1]"),
+        ({"plugins": [{"id": "web"}, {"id": "fusion"}]}, "plugins[1]"),
+        ({"plugins": [{"id": "new", "analysis_models": ["a/dear"]}]}, "plugins[0]"),
+    ],
+)  # fmt: skip
+def test_tools_that_ask_other_models_are_refused(fields: dict[str, Any], param: str) -> None:
+    """At their own price, which is neither held nor charged, whatever a tenant may use."""
+    request = asked(b"{%b,%b" % (MESSAGES, msgspec.json.encode(fields)[1:]))
+    for each in (request, structs.replace(request, shape=read_shape(request.fields))):
+        with pytest.raises(InvalidRequest) as refused:
+            openai.encode(each, TARGET, stream=False)
+        assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{**FUNCTION, "model": "x"}]},
+        {"tools": [{"type": "openrouter:web_search", "parameters": {"max_results": 3}}]},
+        {"tools": "fusion", "plugins": {"id": "fusion"}},
+        {"tools": ["fusion"], "plugins": None},
+        {"plugins": [{"id": "file-parser", "pdf": {"engine": "native"}}]},
+    ],
+)
+def test_other_tools_and_plugins_are_sent(fields: dict[str, Any]) -> None:
+    request = asked(b"{%b,%b" % (MESSAGES, msgspec.json.encode(fields)[1:]))
+    sent = json.loads(openai.encode(request, TARGET, stream=False).body)
+    assert {name: sent[name] for name in fields} == fields
 
 
 @pytest.mark.parametrize("stream", [False, True])

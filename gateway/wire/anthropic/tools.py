@@ -54,9 +54,11 @@ def choice(given: Any, offered: list[Tool], *, parallel: bool) -> dict[str, Any]
 
 def _tool(given: Any, where: str, budget: SchemaBudget | None) -> Tool:
     kind = given.get("type") if isinstance(given, Mapping) else None
-    if isinstance(given, Mapping) and (
-        (isinstance(kind, str) and _SERVER_TOOL.fullmatch(kind)) or "input_schema" in given
-    ):
+    server_tool = isinstance(kind, str) and _SERVER_TOOL.fullmatch(kind)
+    if isinstance(given, Mapping) and (server_tool or "input_schema" in given):
+        if server_tool and given.get("model") is not None:  # the advisor's, at its own price
+            place = f"{where}.model"
+            raise InvalidRequest(f"{place}: this gateway chooses the model", param=place)
         return dict(given)
     function = calls.require_function(given, where, "Anthropic's models")
     tool: Tool = {"name": function["name"]}

@@ -61,9 +61,11 @@ reported: sampling, storage, caching or priority hints. Only Claude gets `parall
 
 _LIMIT_NAMES: Final = frozenset({
     "max_completion_tokens", "max_gen_len", "max_new_tokens", "max_tokens", "max_tokens_to_sample",
-    "maxTokens", "n", "num_generations",
+    "maxTokenCount", "maxTokens", "n", "num_generations",
 })  # fmt: skip
-"""Native names of output limits. Money is held by `max_tokens` and `n`, so these are refused."""
+"""Native names of output limits. Money is held by `max_tokens` and `n`, so these are refused, also
+within a field: Nova's are in `inferenceConfig`, Titan's in `textGenerationConfig`.
+"""
 
 
 def auth(api_key: str) -> Mapping[str, str]:
@@ -225,15 +227,24 @@ def _fields(
         raise InvalidRequest(
             "additionalModelRequestFields must be an object", param="additionalModelRequestFields"
         )
-    for name in sorted(_LIMIT_NAMES & (own or {}).keys()):
-        where = f"additionalModelRequestFields.{name}"
-        raise InvalidRequest(f"{where}: say max_tokens and n instead", param=where)
-    fields |= dict(own or {})
+    own = own or {}
+    _refuse_limits(own, "additionalModelRequestFields")
+    fields |= own
     binds = accepts.binds_thinking and chat.has_thinking
     config = claude.forgiving(fields.get("thinking")) if binds else None
     if config is not None:
         fields |= {"thinking": config, "anthropic_beta": _forgiving_betas(fields)}
     return fields
+
+
+def _refuse_limits(own: Mapping[str, Any], where: str) -> None:
+    for name in sorted(_LIMIT_NAMES & own.keys()):
+        raise InvalidRequest(
+            f"{where}.{name}: say max_tokens and n instead", param=f"{where}.{name}"
+        )
+    for name, value in own.items():
+        if isinstance(value, Mapping):
+            _refuse_limits(value, f"{where}.{name}")
 
 
 def _forgiving_betas(fields: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,14 @@ _OTHER_MODELS: Final = (
     "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models",
 )  # fmt: skip
 """Names of models that OpenRouter, LiteLLM and others ask instead, at their own price: not sent."""
+_ASKING_OTHERS: Final = (
+    "fusion", "openrouter:advisor", "openrouter:fusion", "openrouter:image_generation",
+    "openrouter:subagent",
+)  # fmt: skip
+"""OpenRouter's plugin, and tools that it runs, by which other models answer too."""
+_RUN_BY_CLIENTS: Final = ("custom", "function")
+_MODEL_NAMES: Final = ("allowed_models", "analysis_models", "model")
+"""Where such a tool or plugin, or its `parameters`, say which."""
 _UNSET: Final = (b"null", b"[]")
 
 _UNPRICED_TIERS: Final = ("priority", "fast", "performance")
@@ -83,6 +91,8 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
     """
     fields: dict[str, Any] = dict(request.fields)
     fields["model"] = target.upstream
+    if request.shape is None or request.shape.grows:
+        _refuse_other_models(fields)
     if stream:
         fields["stream"] = True
         if "no_stream_usage" in target.quirks:
@@ -124,6 +134,36 @@ def _drop_unpriced_tier(fields: dict[str, Any]) -> bool:
         return False
     del fields["service_tier"]
     return True
+
+
+def _refuse_other_models(fields: Mapping[str, Raw]) -> None:
+    """Raises InvalidRequest for a tool or a plugin that has another model answer, too: its price is
+    neither held nor charged, and the tenant may not be allowed to use it.
+    """
+    for name in ("plugins", "tools"):
+        try:
+            given: Any = msgspec.json.decode(fields.get(name, _NULL))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue  # the host says what is wrong
+        for i, each in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(each, Mapping) and _asks_others(each):
+                where = f"{name}[{i}]"
+                raise InvalidRequest(f"{where}: this gateway chooses the model", param=where)
+
+
+def _asks_others(given: Mapping[str, Any]) -> bool:
+    """Whether a tool or a plugin is one that asks other models."""
+    if given.get("type") in _RUN_BY_CLIENTS:
+        return False
+    if given.get("type") in _ASKING_OTHERS or given.get("id") in _ASKING_OTHERS:
+        return True
+    places = (given, given.get("parameters"))
+    return any(
+        each.get(name) is not None
+        for each in places
+        if isinstance(each, Mapping)
+        for name in _MODEL_NAMES
+    )
 
 
 def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
