@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from math import inf
 from typing import Any, Final
 
 from msgspec import Struct
@@ -22,6 +23,8 @@ from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
 from gateway.core.tariff import Tariff
 from gateway.world import LifeContext
 
+TICK_S: Final = 0.001
+"""Timers may be so early."""
 _USUAL: Final = 0.95
 """Of a deployment's answers: so many come within its usual time."""
 _JUDGED: Final = ("ok", "cut")
@@ -49,7 +52,7 @@ class Call(Struct, eq=False):
         try:
             answer = await upstream.send(candidate, request, timeout_s=timeout_s)
         except BaseException as error:
-            self.failed(error, Tally(self.count_cap()))
+            self.failed(error, Tally(self.count_cap()), timeout_s)
             if isinstance(error, UpstreamError):
                 return Failed(candidate, error)
             raise
@@ -105,7 +108,7 @@ class Call(Struct, eq=False):
             if not tally.begun:
                 raise Broken("the stream was empty")
         except BaseException as error:
-            self.interrupted(error, tally, given=tally.begun)
+            self.interrupted(error, tally, timeout_s, given=tally.begun)
             raise
         self.completed(tally)
 
@@ -120,12 +123,14 @@ class Call(Struct, eq=False):
             raise
         life.end(self.candidate, None, why)
 
-    def interrupted(self, error: BaseException, tally: Tally, *, given: bool) -> None:
+    def interrupted(
+        self, error: BaseException, tally: Tally, timeout_s: float, *, given: bool
+    ) -> None:
         """The answer is not whole: it is settled, and the life ends where some of it was `given` to
         the client, as nobody else can answer then.
         """
         try:
-            self.failed(error, tally)
+            self.failed(error, tally, timeout_s)
         finally:
             if given and not ends_call_only(error):
                 self.life.end(self.candidate, error)
@@ -142,10 +147,12 @@ class Call(Struct, eq=False):
         self.life.tab.first_token_s = now - self.life.began
         self.dropped = first[0].dropped
 
-    def failed(self, error: BaseException, tally: Tally) -> None:
-        """The answer is not whole: charge what the provider will bill."""
+    def failed(self, error: BaseException, tally: Tally, timeout_s: float = inf) -> None:
+        """The answer is not whole: charge what the provider will bill. `timeout_s` is the time
+        that it was given.
+        """
         if isinstance(error, UpstreamError):
-            self._blame(error)
+            self._blame(error, timeout_s)
             tally.usage = error.usage or tally.usage
             free = error.bills == "nothing" and not (tally.begun or error.usage)
             if not free:  # it is billed, so it is not made again, not even later
@@ -162,24 +169,29 @@ class Call(Struct, eq=False):
         owed = Usage() if unsent else tally.counted(self.request)
         self.settle(outcome, owed, counted=not unsent)
 
-    def _blame(self, error: UpstreamError) -> None:
+    def _blame(self, error: UpstreamError, timeout_s: float) -> None:
         world, name = self.life.world, self.candidate.deployment.name
-        if isinstance(error, TimedOut) and self._was_hurried():
+        if isinstance(error, TimedOut) and self._was_hurried(timeout_s):
             world.health.call_abandoned(name)
         elif error.dings:
             world.health.failed(name, world.clock(), error.retry_after)
         else:
             world.health.succeeded(name, world.clock(), self.began)
 
-    def _was_hurried(self) -> bool:
-        """Whether its client gave it less time than it often takes: that is no fault of it, and
-        who asks so must not close it to all others.
+    def _was_hurried(self, timeout_s: float) -> bool:
+        """Whether it ended by a shorter time than others are given: what its request had left, or
+        its judge was allowed. Where it was answering, or often takes as long, that is no fault of
+        its deployment, and must not close it to all others.
         """
-        life = self.life
-        if life.request.extras.max_latency_ms is None or life.tab.first_token_s is not None:
+        life, world = self.life, self.life.world
+        took_s = world.clock() - self.began
+        in_full = took_s < timeout_s - TICK_S or timeout_s >= world.timeouts.answer_s
+        if in_full or life.tab.first_token_s is not None:
             return False
-        usual_s = life.world.pace.quantile(self.candidate.deployment.name, _USUAL)
-        return usual_s is not None and life.world.clock() - self.began < usual_s
+        if self.first_token_s is not None:
+            return True
+        usual_s = world.pace.quantile(self.candidate.deployment.name, _USUAL)
+        return usual_s is not None and took_s < usual_s
 
     def settle(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct, field, structs
 
-from gateway.call import Call
+from gateway.call import TICK_S, Call
 from gateway.core import first_rung, reason, refusals, strategies, tokens
 from gateway.core.accounts import Purse
 from gateway.core.catalog import Tactic, Tenant
@@ -32,8 +32,6 @@ from gateway.rounds import run_round
 from gateway.watch import stream
 from gateway.world import Auditor, World
 
-_TICK_S: Final = 0.001
-"""Timers may be so early."""
 UNREAD: Final = Features(tokens.Bound(0, 0), None, 1, frozenset(), caches=False)
 _NO_PLAN: Final = Plan(())
 
@@ -130,9 +128,7 @@ class Life(Struct, eq=False):
         return verdict
 
     def _read(self) -> None:
-        """Read the features and choose the ladder: the route's own, or that of the first rule that
-        holds.
-        """
+        """Read the features; choose the ladder: the route's, or of the first rule that holds."""
         self.features = features = read_features(self.request)
         ladder = self.ladder
         if self.about.route != ladder.name:
@@ -239,8 +235,9 @@ class Life(Struct, eq=False):
             self._cause, self.trail = cause, reason.next_call(self.trail, cause)
         if wanted.wait_s:
             await world.sleep(wanted.wait_s)
-        if wanted.messages:
-            request = add_messages(request, wanted.messages)
+            if self.tab.client_gone:
+                return Stopped(candidate, "client_gone")
+        request = add_messages(request, wanted.messages) if wanted.messages else request
         try:
             call = await reserve(self, wanted, candidate, request, self._lock)
         except LedgerDown:
@@ -264,7 +261,7 @@ class Life(Struct, eq=False):
         return outcome
 
     def _no_answer(self, verdict: Verdict) -> GatewayError:
-        if self.world.clock() >= self._deadline - _TICK_S:
+        if self.world.clock() >= self._deadline - TICK_S:
             verdict = structs.replace(verdict, why="deadline")
         return refusals.no_answer(verdict, self.purse, self.trail)
 

@@ -5,8 +5,10 @@ rest is neither generated nor paid for, and another model can be asked. What is 
 its end is judged on the whole.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
+from typing import Final
 
 from gateway.call import Call
 from gateway.core.assembly import Assembly
@@ -17,6 +19,8 @@ from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, TimedOut, UpstreamError
 from gateway.core.flow import Deltas, Sink
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome
+
+_LATE: Final = "the provider's answer was not whole in time"
 
 
 async def stream(call: Call, timeout_s: float, *, cuts: bool) -> Outcome:
@@ -86,7 +90,7 @@ class _Watched:
                     while True:
                         sink = yield await read.asend(sink)
         except BaseException as error:
-            call.interrupted(error, self._tally, given=self._given)
+            call.interrupted(error, self._tally, self.timeout_s, given=self._given)
             raise
         if self._flowing:
             call.completed(self._tally, "passed")
@@ -105,8 +109,8 @@ class _Watched:
                 some = await anext(deltas)
                 call.first_token_s = self.life.world.clock() - call.began
                 call.dropped = some[0].dropped
-                while self._take(some):
-                    some = await deltas.asend(self._take)
+                if self._take(some):
+                    await self._hold(deltas)
             if self._flowing:
                 self.life.tab.first_token_s = self.life.world.clock() - self.life.began
                 call.emit_findings(())
@@ -121,9 +125,22 @@ class _Watched:
                         self._tally.add(some)
                         sink = yield some
             elif self._decided and self._finding is None:
-                raise TimedOut("the provider's answer was not whole in time")
+                raise TimedOut(_LATE)
         if not self._tally.begun:
             raise Broken("the stream was empty")
+
+    async def _hold(self, deltas: Deltas) -> None:
+        """Take more until that is enough, or the time is over: also of one that says no more."""
+        left_s = self.timeout_s - (self.life.world.clock() - self.call.began)
+        limit = asyncio.timeout(left_s)
+        try:
+            async with limit:
+                while self._take(await deltas.asend(self._take)):
+                    pass
+        except TimeoutError:
+            if limit.expired():  # whatever it had come to: its connection is closed
+                raise TimedOut(_LATE) from None
+            raise
 
     def _take(self, some: Sequence[Delta]) -> bool:
         """Whether more is wanted before it is decided what becomes of it."""

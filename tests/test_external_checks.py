@@ -10,8 +10,9 @@ from gateway.core.catalog import Catalog, Check, Route, Tier, TierModel
 from gateway.core.chat import Completion
 from gateway.core.checks.external import NoVerdict
 from gateway.core.checks.finding import Finding
-from gateway.core.errors import Faulty
+from gateway.core.errors import Faulty, TimedOut
 from gateway.core.events import Dropped, Judged, Settled
+from gateway.core.health import FEWEST
 from gateway.core.strategies import tactic
 from tests.lives import (
     ANSWER,
@@ -232,6 +233,23 @@ async def test_both_are_asked_at_once_and_for_as_long_as_configured() -> None:
     await task
     assert runner.timeouts == [70.0]
     assert scene.upstream.timeouts[1] == 10.0
+    await whole(scene)
+
+
+async def test_a_judge_that_takes_longer_than_it_is_waited_for_has_not_failed() -> None:
+    """It may be the smart model of everybody: a short `timeout_ms` must not close it to them."""
+    judge = Check("judge", {"model": "b", "rubric": "It is right.", "timeout_ms": 1_000})
+    late = Turn(error=TimedOut("late"))
+    scene = examined((judge,), {"a": [well], "b": [late]})
+    world = scene.life.world
+    for _ in range(FEWEST * 4):
+        world.pace.call_started("b@p")
+        world.pace.call_ended("b@p", 2.0)
+    for _ in range(FEWEST - 1):
+        world.health.failed("b@p", scene.clock.now)
+    await hear(scene.life)
+    assert scene.upstream.asked == ["a", "b"]
+    assert scene.health == []
     await whole(scene)
 
 

@@ -25,6 +25,7 @@ from tests.lives import (
     COUNTED,
     PROMPT,
     FarLedger,
+    Stage,
     Turn,
     fails,
     faulty,
@@ -208,6 +209,16 @@ async def test_an_observer_with_a_bug(kind: type[Event], stream: bool) -> None:
 # Health --------------------------------------------------------------------------------------
 
 
+def nearly_open(scene: Stage, deployment: str, seen_s: list[float]) -> None:
+    """One more failure opens its circuit."""
+    world = scene.life.world
+    for seconds in seen_s:
+        world.pace.call_started(deployment)
+        world.pace.call_ended(deployment, seconds)
+    for _ in range(FEWEST - 1):
+        world.health.failed(deployment, scene.clock.now)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("seen_s", "extras", "counts"),
@@ -223,16 +234,39 @@ async def test_who_is_given_less_time_than_it_often_takes_has_not_failed(
 ) -> None:
     """Else any client could close a deployment to all others."""
     scene = stage("open", {"a": [late], "b": [well]}, extras=extras, stream=stream)
-    world = scene.life.world
-    for seconds in seen_s:
-        world.pace.call_started("a@p")
-        world.pace.call_ended("a@p", seconds)
-    for _ in range(FEWEST - 1):
-        world.health.failed("a@p", scene.clock.now)
+    nearly_open(scene, "a@p", seen_s)
     with suppress(NoAnswer):
         await hear(scene.life)
     assert scene.upstream.asked[0] == "a"
     assert (scene.health == [("a@p", "open")]) == counts
+    await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("seen_s", "counts"), [([3.0] * 20, False), ([0.3] * 20, True)])
+async def test_who_is_asked_last_has_what_the_others_left_and_no_more(
+    seen_s: list[float], counts: bool, stream: bool
+) -> None:
+    """Else one provider that hangs closes those that are asked instead of it."""
+    hangs = Turn(error=TimedOut("late"), took_s=99.0)
+    scene = stage("open", {"a": [hangs], "b": [late]}, stream=stream)
+    nearly_open(scene, "b@p", seen_s)
+    with suppress(NoAnswer):
+        await hear(scene.life)
+    assert scene.upstream.asked == ["a", "b"]
+    assert (scene.health == [("b@p", "open")]) == counts
+    await whole(scene)
+
+
+async def test_an_answer_that_drips_and_has_too_little_time_has_not_failed() -> None:
+    """A stream is as slow as its answer is long; what is known of its pace is how it begins."""
+    extras = Extras(max_latency_ms=5_000, checks=("not_refused",))
+    drips = Turn(("I ",) * 40, each_s=1.0)
+    scene = stage("open", {"a": [drips]}, stream=True, extras=extras)
+    nearly_open(scene, "a@p", [0.3] * 20)
+    with pytest.raises(NoAnswer):
+        await hear(scene.life)
+    assert scene.health == []
     await whole(scene)
 
 

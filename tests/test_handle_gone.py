@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.errors import Faulty
 from gateway.core.events import Dropped, Settled
-from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
+from tests.lives import ANSWER, PROMPT, Turn, busy, hear, poor, says, stage, told, well, whole
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,19 @@ async def test_a_client_that_leaves_before_anything_is_asked() -> None:
     with pytest.raises(Exception, match="No model answered"):
         await scene.life.answer()
     assert scene.upstream.asked == []
+    await whole(scene)
+
+
+async def test_who_leaves_while_a_busy_provider_is_waited_for_has_nothing_more_asked() -> None:
+    turns = {"a": [Turn(error=Faulty("500"))], "b": [Turn(error=Faulty("500"))], "c": [busy, well]}
+    scene = stage("drained-open", turns, far="sleep")
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.life.abandon()
+    scene.far.gate.set()
+    await asyncio.wait((task,))
+    assert isinstance(scene.events[-1], Dropped)
+    assert (scene.upstream.asked, scene.life.tab.spent) == (["a", "b", "c"], 0)
     await whole(scene)
 
 

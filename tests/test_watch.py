@@ -230,6 +230,21 @@ async def test_a_held_stream_that_drips_is_left_in_time() -> None:
     await whole(scene)
 
 
+async def test_a_held_stream_that_says_no_more_is_left_in_time() -> None:
+    """It was waited for until its connection had been idle for too long."""
+    extras = structs.replace(JUDGED, max_latency_ms=1_050)
+    stalls = Turn(("I ", "am", "so"), Usage(PROMPT, 5))
+    scene = stage("open", {"a": [stalls], "b": [well]}, stream=True, extras=extras, far="delta 1")
+    async with asyncio.timeout(10):
+        asking = asyncio.create_task(hear(scene.life))
+        await scene.far.reached.wait()
+        scene.far.where = ""  # the second is not made to wait
+        reply, text = await asking
+    assert (reply.candidate.model.name, text) == ("b", "GOOD one")
+    assert [event.record.outcome for event in told(scene, Settled)] == ["timed_out", "ok"]
+    await whole(scene)
+
+
 class Breaking(dict[str, object]):
     """Fields that a bug of ours meets, once what they cost is set aside."""
 

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct, structs
 
 from gateway.core.catalog import Cache, Route, Tenant
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
+from gateway.core.checks.ending import not_empty
 from gateway.core.checks.refusal import not_refused
 from gateway.core.digest import digest
 from gateway.core.ladder import Ladder
@@ -165,11 +166,10 @@ def is_cacheable(completion: Completion, why: str, request: ChatRequest) -> bool
 
 
 def _good(choice: Choice, request: ChatRequest) -> bool:
-    content = choice.text or choice.tool_calls or choice.extra
     return (
-        bool(content)
-        and choice.finish in _ENDS
+        choice.finish in _ENDS
         and choice.refusal is None
+        and not_empty(choice, request, {}) is None  # thoughts and citations alone are no answer
         and not_refused(choice, request, {}) is None
     )
 

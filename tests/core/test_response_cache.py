@@ -235,6 +235,13 @@ CALL: Final = Choice(tool_calls=(ToolCall("1", "f", "{}"),), finish="tool_calls"
         ((Choice(text="f", finish="content_filter"),), "unjudged", False),
         ((Choice(text=None),), "unjudged", False),
         ((Choice(text=""),), "unjudged", False),
+        ((Choice(text=" \n"),), "unjudged", False),
+        (
+            (Choice(text="", extra={"reasoning_details": Raw(b'[{"text":"Hm."}]')}),),
+            "passed",
+            False,
+        ),
+        ((Choice(extra={"audio": Raw(b'{"id":"a"}')}),), "unjudged", True),
         ((Choice(text="", refusal="No."),), "unjudged", False),
         ((Choice(text="I'm sorry, but I can't help with that."),), "unjudged", False),
         ((), "unjudged", False),
