@@ -275,3 +275,19 @@ def test_the_numbers_of_a_long_row_are_looked_for_in_little_time(of: str) -> Non
     started = time.process_time()
     assert key_of(row, Agreement("number")) is not None
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("row", ["answer" + " " * 50_000, "Answer: " + "|---" * 12_000])
+def test_a_choice_behind_a_long_row_of_marks_is_looked_for_in_little_time(row: str) -> None:
+    """It took a minute and more."""
+    started = time.process_time()
+    assert key_of(said(row + "x"), Agreement("choice")) is None
+    assert key_of(said(row + "B"), Agreement("choice")) == ("choice", "B")
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["answer is: (b)", r"\boxed{(B)}", r"\boxed{\text{(b)}}", "Choice isB", "ANSWER IS B"]
+)
+def test_how_a_choice_is_stated(text: str) -> None:
+    assert key_of(said(f"So it is.\n{text}"), Agreement("choice")) == ("choice", "B")

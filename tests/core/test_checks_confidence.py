@@ -1,6 +1,7 @@
 """The marker line: asked for, read, stripped."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -175,3 +176,10 @@ def test_the_line_is_no_part_of_the_length_while_it_comes() -> None:
     early = EarlyChecks((*CHECKS, Check("length", {"max_words": 1})), request())
     for piece in ("Paris.", "\n\nCONFIDENCE:", " HIGH"):
         assert early.feed((Delta((ChoiceDelta(text=piece),)),)) is None
+
+
+def test_what_is_behind_a_marker_is_read_once() -> None:
+    """50,000 blanks took 8 s."""
+    started = time.process_time()
+    assert whys("confidence", "So. CONFIDENCE: HIGH" + " " * 50_000 + "or not")
+    assert time.process_time() - started < 1

@@ -229,6 +229,37 @@ def test_a_schema_that_costs_too_much_is_not_used(schema: Any, value: Any) -> No
     assert time.process_time() - started < 1
 
 
+@pytest.mark.parametrize(
+    ("patterns", "value"),
+    [
+        ([rf"\pL{{90}}{i}" for i in range(100)], 1),
+        ([f"^{i}$" for i in range(257)], 1),
+        ([f"a[abc]{{20}}[^abc]{i}" for i in range(100)], "abcbaacb" * 12_500),
+        ([f"(?:(?!.*zz{i})[abc])*d" for i in range(20)], "abcbaacb" * 2_500),
+    ],
+    ids=["compiled", "many", "matched", "looking ahead"],
+)
+@pytest.mark.parametrize("keyword", ["anyOf", "patternProperties"])
+def test_patterns_that_cost_too_much_are_not_used(
+    patterns: list[str], value: Any, keyword: str
+) -> None:
+    """They took minutes, in which a worker does nothing else."""
+    schema: Any = {"anyOf": [{"type": "null", "pattern": pattern} for pattern in patterns]}
+    if keyword == "patternProperties":
+        schema = {"type": "null", keyword: {pattern: {} for pattern in patterns}}
+    started = time.process_time()
+    assert misfit(value, json.dumps(schema).encode()) is None
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("times", [1, 300])
+def test_patterns_are_used(times: int) -> None:
+    name = {"type": "string", "pattern": r"^[\p{L} '-]{1,50}$"}
+    schema = json.dumps({"prefixItems": [name] * times, "items": {"pattern": "^x"}}).encode()
+    assert misfit(["Zo\u00eb"] * times, schema) is None
+    assert misfit(["Zo\u00eb"] * (times - 1) + ["1"], schema) is not None
+
+
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 TEXT = {"type": "string"}
 

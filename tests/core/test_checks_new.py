@@ -257,6 +257,15 @@ def test_serbian_is_written_in_two_scripts() -> None:
         assert whys("language", text, language="en") == ["it is not in en"]
 
 
+def test_a_hundred_thousand_messages_of_the_system_are_not_looked_through() -> None:
+    """It took 4 s, in which a worker does nothing else."""
+    rule = {"role": "system", "content": SAID["en"][:40]}
+    asked = request(messages=[*[rule] * 100_000, {"role": "user", "content": SAID["en"]}])
+    before = process_time()
+    assert whys("language", SAID["de"], asked) == []
+    assert process_time() - before < 2
+
+
 def test_the_owner_may_rule_another_language() -> None:
     rule = {"role": "system", "content": SAID["de"]}
     asked = request(messages=[rule, {"role": "user", "content": EN}])

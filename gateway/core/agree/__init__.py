@@ -45,10 +45,12 @@ _PERIOD: Final = re.compile(
 )
 """The end of a sentence, and not of a short form or an initial."""
 _CHOICE: Final = re.compile(
-    r"(?:(?i:\b(?:answer|choice|option)\b\W*(?:is|:)?\W*)|\\boxed\{+(?:\\text\{)?)"
-    r"(?:\(([A-Ja-j])\)|([B-HJ])\b|([AI])\b(?!['\u2019]|\s+(?!because\b|since\b|as\b)[a-z]))"
+    r"(?:(?i:\b(?:answer|choice|option)\b\W*+(?:is\W*+)?)|\\boxed\{+(?:\\text\{)?(?:\((?=\w\)))?)"
+    r"(?:(?<=\()([A-Ja-j])\)|([B-HJ])\b|([AI])\b(?!['\u2019]|\s+(?!because\b|since\b|as\b)[a-z]))"
 )
-"""A bare letter is a capital one, and no word: not "the answer is a" or "the answer is A set"."""
+"""A bare letter is a capital one, and no word: not "the answer is a" or "the answer is A set". What
+stands before it is read once: a line of a table may be thousands of marks.
+"""
 _LONE_CHOICE: Final = re.compile(
     r"\W*([A-Ja-j])\W*$|\W{0,3}(?:([A-J])[).:]|\(([a-j])\)|([B-HJ])\s)"
 )

@@ -20,11 +20,11 @@ INSTRUCTION: Final = (
     "After your whole answer, add a last line of its own that says how sure you are that the"
     " answer is right. It is exactly one of these two:\nCONFIDENCE: HIGH\nCONFIDENCE: LOW"
 )
-_MARK: Final = r"CONFIDENCE[*_` \t]*[:\uff1a][*_` \t]*(HIGH|LOW)\b[*_`.!)\]> \t\r\u3002]*"
+_MARK: Final = r"CONFIDENCE[*_` \t]*[:\uff1a][*_` \t]*(HIGH|LOW)\b[*_`.!)\]> \t\r\u3002]*+"
 _LINE: Final = re.compile(
     rf"^[>#*_`(\[< \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE
 )
-_TAIL: Final = re.compile(rf"(?<=[ \t.!?\u3002\uff01\uff1f])[*_`(\[<]*{_MARK}\s*\Z", re.IGNORECASE)
+_TAIL: Final = re.compile(rf"(?<=[ \t.!?\u3002\uff01\uff1f])[*_`(\[<]*{_MARK}\s*+\Z", re.IGNORECASE)
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
 
 

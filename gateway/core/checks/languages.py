@@ -63,6 +63,8 @@ _NOT_PROSE: Final = re.compile(
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LOOKED_THROUGH: Final = 20_000
 """Characters of a message in which a language may be named."""
+_MOST_RULES: Final = 100
+"""Messages of the system. With more, which take seconds to look through, any language will do."""
 _LEAST_LETTERS: Final = 12
 _LEAST_WORDS: Final = 5
 _FEW_WORDS: Final = 3
@@ -127,7 +129,9 @@ def _read_expected(messages: bytes) -> frozenset[str]:
     conversation = texts_by_role(messages)
     texts = [text for role, text in conversation if role == "user"]
     ruled = [text for role, text in conversation if role in ("system", "developer")]
-    if not texts or any(names_language(text[:_LOOKED_THROUGH]) for text in (*ruled, texts[-1])):
+    if not texts or len(ruled) > _MOST_RULES:
+        return frozenset()
+    if any(names_language(text[:_LOOKED_THROUGH]) for text in (*ruled, texts[-1])):
         return frozenset()
     own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own

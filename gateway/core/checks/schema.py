@@ -28,7 +28,20 @@ _ID: Final = "id"
 """Names a schema of draft 4; in all others it is a word, as in an example of an object."""
 _DRAFT_4: Final = b"draft-04"
 _ANY_REFERENCE: Final = re.compile(rb"[Rr]ef|\\u")
-_PATTERNS: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
+_BACKTRACKS: Final = 10_000
+_PATTERNS: Final = 256
+"""Different patterns in a schema."""
+_COMPILED_SIZE: Final = 8 * 1024 * 1024
+"""Bytes that its patterns may take, each an equal part: to compile them takes some 100 ms. Each of
+2,000 might take 10 MB else, and that for minutes.
+"""
+_MATCHING: Final = 500_000
+"""Characters of a value times patterns: at worst it takes a microsecond or two for each."""
+_LOOKAROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9k]")
+_SLOW: Final = 10
+"""As so many patterns counts one that looks around or back."""
+_LONG: Final = 8_192
+_HAS_PATTERNS: Final = re.compile(rb'"pattern|\\u')
 
 
 class Validator(Protocol):
@@ -42,9 +55,14 @@ def misfit(value: Any, schema: bytes) -> str | None:
     """
     if len(schema) > SIZE:
         return None
-    validator = _compiled(schema)
+    compiled = _compiled(schema)
+    if compiled is None:
+        return None
+    validator, patterns = compiled
     try:
-        if validator is None or validator.is_valid(value):
+        if patterns and patterns * len(str(value)) > _MATCHING:
+            return None
+        if validator.is_valid(value):
             return None
         # Finding the reason takes exponential time in a schema that refers to itself.
         if _ANY_REFERENCE.search(schema):
@@ -64,15 +82,52 @@ def usable(schema: bytes) -> bool:
     return len(schema) <= SIZE and _compiled(schema) is not None
 
 
-@lru_cache(maxsize=256)
-def _compiled(schema: bytes) -> Validator | None:
+def _compiled(schema: bytes) -> tuple[Validator, int] | None:
+    """And how many patterns it has. Few of the long ones, and of those with patterns, which take up
+    to 10 MB each, are remembered.
+    """
+    if len(schema) > _LONG or _HAS_PATTERNS.search(schema):
+        return _compiled_large(schema)
+    return _compiled_small(schema)
+
+
+def _compile(schema: bytes) -> tuple[Validator, int] | None:
     try:
         tree = msgspec.json.decode(schema)
         if not isinstance(tree, dict | bool) or _too_costly(tree):
             return None
-        return jsonschema_rs.validator_for(tree, offline=True, pattern_options=_PATTERNS)
+        patterns = _patterns(tree)
+        if len(patterns) > _PATTERNS:
+            return None
+        options = jsonschema_rs.FancyRegexOptions(
+            backtrack_limit=_BACKTRACKS, size_limit=_COMPILED_SIZE // (len(patterns) or 1)
+        )
+        slow = sum(_LOOKAROUND.search(pattern) is not None for pattern in patterns)
+        validator = jsonschema_rs.validator_for(tree, offline=True, pattern_options=options)
     except (msgspec.DecodeError, ValueError, RecursionError, jsonschema_rs.ReferencingError):
         return None
+    return validator, len(patterns) + slow * (_SLOW - 1)
+
+
+_compiled_small: Final = lru_cache(maxsize=256)(_compile)
+_compiled_large: Final = lru_cache(maxsize=32)(_compile)
+
+
+def _patterns(tree: Any) -> set[str]:
+    """Those that differ: the same one is compiled once."""
+    found: set[str] = set()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict):
+            pending += node.values()
+            if isinstance(pattern := node.get("pattern"), str):
+                found.add(pattern)
+            if isinstance(named := node.get("patternProperties"), dict):
+                found.update(named)
+    return found
 
 
 def _too_costly(tree: Any) -> bool:
