@@ -39,7 +39,7 @@ _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"audio": 125, "files": 16}
 """Of base64. Speech at 32 kbit/s is 32 tokens a second at most; a dense page of a document is
 3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
 """
-_TOOL_TOKENS: Final = 700
+TOOL_TOKENS: Final = 700
 AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
 _MESSAGE_FRAME: Final = ("role", "content")
@@ -96,7 +96,7 @@ class Bound(Struct, frozen=True, gc=False):
 
 def plain_bound(size: int, shape: Shape) -> Bound:
     """What goes in where messages are nothing but text, of so many bytes of JSON."""
-    beside = AROUND_TOKENS + _TOOL_TOKENS if shape.tools else AROUND_TOKENS
+    beside = AROUND_TOKENS + TOOL_TOKENS if shape.tools else AROUND_TOKENS
     if shape.grows:
         return Bound(count(size + shape.size), beside, grows=True)
     return Bound(count(size + shape.size), beside)

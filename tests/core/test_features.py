@@ -1,5 +1,6 @@
 """What routing needs to know of a request."""
 
+import json
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Extras, Look, add_messages, look
 from gateway.core.features import Features, read_features
 from gateway.core.money import nanos
+from gateway.core.plain_messages import read_talk
 from tests.core.asked import request, user
 
 
@@ -117,6 +119,36 @@ def test_what_claude_is_told_apart_from_the_messages_is_counted() -> None:
 )
 def test_whether_a_provider_may_add_to_what_is_read(beside: dict[str, Any], grows: bool) -> None:
     assert features(request(user("hi"), **beside)).bound.grows is grows
+
+
+CALLED = [
+    *user("hi"),
+    {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+    {"role": "tool", "tool_call_id": "a", "content": "3"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("messages", "beside", "more"),
+    [
+        (CALLED, {}, tokens.TOOL_TOKENS),
+        (CALLED[2:], {}, tokens.TOOL_TOKENS),
+        (CALLED, {"tools": []}, tokens.TOOL_TOKENS),
+        (user("hi"), {}, 0),
+        (user(json.dumps(CALLED)), {}, 0),
+        ([{"role": "assistant", "content": "hi", "tool_calls": [], "tool_call_id": ""}], {}, 0),
+    ],
+)
+def test_tools_that_were_called_are_held_for_where_none_are_declared(
+    messages: Any, beside: dict[str, Any], more: int
+) -> None:
+    """Claude's are declared anew, which its API tells the model of in hundreds of tokens."""
+    asks = request(messages, **beside)
+    seen = read_talk(bytes(asks.fields["messages"]))
+    assert seen is not None
+    for each in (asks, structs.replace(asks, seen=seen)):
+        assert read_features(each).bound.beside == tokens.AROUND_TOKENS + more
 
 
 HOUR = {"type": "ephemeral", "ttl": "1h"}

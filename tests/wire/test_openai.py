@@ -40,6 +40,10 @@ def sent(body: bytes, *quirks: str, stream: bool = False, **known: Any) -> dict[
         (b' "\\u0070riority" ', None, ("service_tier",)),
         (b'"fast"', None, ("service_tier",)),
         (b'"performance"', None, ("service_tier",)),
+        (b'"ultrafast"', None, ("service_tier",)),
+        (b'["priority"]', None, ("service_tier",)),
+        (b'"on_demand"', "on_demand", ()),
+        (b"null", None, ()),
     ],
 )
 def test_a_dearer_tier_of_service_is_not_asked_for(
@@ -56,6 +60,22 @@ FUNCTION: dict[str, Any] = {
     "type": "function",
     "function": {"name": "f", "parameters": {"properties": {"model": {"type": "string"}}}},
 }
+
+
+@pytest.mark.parametrize(
+    ("speed", "told", "dropped"),
+    [(b'"fast"', None, ("speed",)), (b'"standard"', "standard", ()), (b"null", None, ())],
+)
+def test_claudes_fast_mode_is_not_asked_for(
+    speed: bytes, told: str | None, dropped: tuple[str, ...]
+) -> None:
+    """LiteLLM sends on what it does not know."""
+    body = b'{%b,"speed":%b}' % (MESSAGES, speed)
+    call = openai.encode(asked(body), TARGET, stream=False)
+    assert json.loads(call.body).get("speed") == told
+    assert call.dropped == dropped
+
+
 OTHERS: dict[str, Any] = {
     "models": ["dear/one"],
     "fallbacks": [{"model": "dear"}],

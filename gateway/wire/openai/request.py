@@ -1,6 +1,6 @@
 """Encodes a request: the client's own JSON, with only the necessary changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -40,8 +40,14 @@ _MODEL_NAMES: Final = ("allowed_models", "analysis_models", "model")
 """Where such a tool or plugin, or its `parameters`, say which."""
 _UNSET: Final = (b"null", b"[]")
 
-_UNPRICED_TIERS: Final = ("priority", "fast", "performance")
-"""Service tiers with another price: OpenAI's (two names, about twice the price) and Groq's."""
+_NOT_DEARER: Final[Mapping[str, Sequence[str | None]]] = {
+    "service_tier":
+        (None, "auto", "default", "flex", "on_demand", "scale", "standard", "standard_only"),
+    "speed": (None, "standard"),
+}  # fmt: skip
+"""What may be said of a call's speed. OpenAI's tier `priority` is about twice the usual price, its
+`ultrafast` six times, and others have others' names; `speed` is Claude's, which LiteLLM sends on.
+"""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_options: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -108,8 +114,7 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
     for name in _NEVER_SENT:
         fields.pop(name, None)
     dropped = tuple(n for n in _OTHER_MODELS if bytes(fields.pop(n, _NULL)) not in _UNSET)
-    if "service_tier" in fields and _drop_unpriced_tier(fields):
-        dropped += ("service_tier",)
+    dropped += tuple(name for name in _NOT_DEARER if name in fields and _drop_dearer(fields, name))
     path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
     return _CallTemplate(
@@ -126,13 +131,13 @@ def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
     return first, b",%b" % _encode(behind)[1:] if behind else b"}"
 
 
-def _drop_unpriced_tier(fields: dict[str, Any]) -> bool:
-    """Removes a service tier whose price is not known here (the call would cost more than is held
-    and charged for it); whether it did.
+def _drop_dearer(fields: dict[str, Any], name: str) -> bool:
+    """Removes a speed whose price is not known here (the call would cost more than is held and
+    charged for it); whether it did.
     """
-    if msgspec.json.decode(fields["service_tier"]) not in _UNPRICED_TIERS:
+    if msgspec.json.decode(fields[name]) in _NOT_DEARER[name]:
         return False
-    del fields["service_tier"]
+    del fields[name]
     return True
 
 
