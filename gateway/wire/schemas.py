@@ -1,6 +1,7 @@
 """Shared helpers for translating JSON schemas."""
 
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 FORMATS: Final = frozenset({
@@ -67,9 +68,7 @@ def refs_resolve(schema: Mapping[str, Any]) -> bool:
         for place in ("$defs", "definitions")
         for name, each in schema.get(place, {}).items()
     }
-    return targets.keys() >= set(_refs(schema)) and not any(
-        _is_recursive(name, targets) for name in targets
-    )
+    return targets.keys() >= set(_refs(schema)) and not _has_cycle(targets)
 
 
 def all_scalar(values: Any) -> bool:
@@ -78,13 +77,12 @@ def all_scalar(values: Any) -> bool:
     return not any(isinstance(each, Mapping | list) for each in listed)
 
 
-def _is_recursive(name: str, targets: Mapping[str, frozenset[str]]) -> bool:
-    seen: set[str] = set()
-    pending = set(targets[name])
-    while pending:
-        seen |= pending
-        pending = {after for each in pending for after in targets.get(each, ())} - seen
-    return name in seen
+def _has_cycle(targets: Mapping[str, frozenset[str]]) -> bool:
+    try:
+        TopologicalSorter(targets).prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def _refs(value: Any) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """JSON schemas as Anthropic accepts them; None where the meaning would change."""
 
+import time
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -144,3 +146,15 @@ def test_the_limits_are_of_all_schemas_of_a_call() -> None:
     assert room.close(many(5, "string"), tool=True) is None
     assert room.close(many(4, "string"), tool=True) is not None
     assert [room.close(thing(), tool=True) is None for _ in range(20)] == [False] * 19 + [True]
+
+
+def test_a_schema_of_many_names_is_read_in_little_time() -> None:
+    """It took seconds, and minutes of the longest request, in which a worker does nothing else."""
+    names = [f"a{i}" for i in range(20_000)]
+    many = {**thing(**{name: {} for name in names}), "required": names}
+    chain: JSON = {name: {"$ref": f"#/$defs/{after}"} for name, after in pairwise(names)}
+    started = time.process_time()
+    assert SchemaBudget().close(many) is not None
+    assert close({"$defs": {**chain, names[-1]: {}}, "$ref": "#/$defs/a0"}) is not None
+    assert close({"$defs": {**chain, names[-1]: {"$ref": "#/$defs/a9"}}, **thing()}) is None
+    assert time.process_time() - started < 2

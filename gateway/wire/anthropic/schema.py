@@ -70,7 +70,8 @@ def _complexity(schema: Any) -> tuple[int, int]:
             properties = value.get("properties")
             if isinstance(properties, Mapping) and value.get("additionalProperties") is False:
                 required = value.get("required")
-                named = required if isinstance(required, list) else []
+                listed = required if isinstance(required, list) else []
+                named = {name for name in listed if isinstance(name, str)}
                 optional += sum(name not in named for name in properties)
                 unions += sum(_is_union(each) for each in properties.values())
     return optional, unions

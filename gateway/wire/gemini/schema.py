@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 JSON = dict[str, Any]
 
 _COPIED: Final = frozenset({
@@ -33,7 +35,8 @@ _DOTS: Final = str.maketrans("/~", "..")
 _MAX_REF_DEPTH: Final = 16
 """Depth of nested references that are resolved; deeper ones stay references."""
 _MAX_SCHEMAS: Final = 2_000
-"""Most schemas that resolving may produce; beyond it references stay as they are."""
+_MAX_BYTES: Final = 200_000
+"""Most schemas, and bytes, that resolving may produce; beyond it references stay as they are."""
 
 
 def subset(schema: Mapping[str, Any]) -> JSON:
@@ -45,6 +48,9 @@ class _Converter:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._schemas_left = _MAX_SCHEMAS
+        self._bytes_left = _MAX_BYTES
+        self._sizes: dict[int, int] = {}
+        """Of what is referred to, by its id."""
         self._definitions: dict[str, JSON] = {}
         """Converted definitions that are still referred to, by reference."""
         self._pending: list[tuple[str, Mapping[str, Any]]] = []
@@ -99,6 +105,7 @@ class _Converter:
         """
         result: JSON = {}
         merged: tuple[str, ...] = ()
+        required: dict[str, None] = {}
         pending = [schema]
         while pending:
             part = pending.pop()
@@ -108,13 +115,24 @@ class _Converter:
             if isinstance(parts, list):
                 pending += reversed(parts)
             if isinstance(ref, str) and ref not in merged and (target := self._target(ref)):
-                if ref in path or len(path + merged) >= _MAX_REF_DEPTH or self._schemas_left <= 0:
+                if ref in path or len(path + merged) >= _MAX_REF_DEPTH or self._is_spent():
                     result.setdefault("$ref", ref)
                 else:
                     merged += (ref,)
                     pending.append(target)
-            _merge_into(result, part)
+                    self._bytes_left -= self._size(target)
+            _merge_into(result, part, required)
+        if required and isinstance(result["required"], list):
+            result["required"] = [*required]
         return result, path + merged
+
+    def _is_spent(self) -> bool:
+        return self._schemas_left <= 0 or self._bytes_left <= 0
+
+    def _size(self, target: Mapping[str, Any]) -> int:
+        if id(target) not in self._sizes:
+            self._sizes[id(target)] = len(msgspec.json.encode(target))
+        return self._sizes[id(target)]
 
     def _reference(self, ref: str) -> JSON:
         if ref not in self._definitions:
@@ -140,18 +158,22 @@ def _name(ref: str) -> str:
     return plain.translate(_DOTS) or "root"
 
 
-def _merge_into(known: JSON, part: Mapping[str, Any]) -> None:
-    """Merges `part` into `known`, whose values take precedence."""
+def _merge_into(known: JSON, part: Mapping[str, Any], required: dict[str, None]) -> None:
+    """Merges `part` into `known`, whose values take precedence. What is `required` is gathered:
+    there may be thousands of parts.
+    """
     for key, value in part.items():
         if key in {"$ref", "allOf"}:
             continue
-        before = known.get(key)
-        if key == "properties" and isinstance(before, Mapping) and isinstance(value, Mapping):
-            known[key] = {**before, **value, **before}  # keeps the order; the first wins
-        elif key == "required" and isinstance(before, list) and isinstance(value, list):
-            known[key] = before + [name for name in value if name not in before]
-        else:
-            known.setdefault(key, value)
+        if key == "properties" and isinstance(value, Mapping):
+            before = known.setdefault(key, {})
+            if isinstance(before, dict):
+                for name, each in value.items():
+                    before.setdefault(name, each)
+            continue
+        if key == "required" and isinstance(value, list):
+            required.update(dict.fromkeys(name for name in value if isinstance(name, str)))
+        known.setdefault(key, value)
 
 
 def _is_format(name: Any) -> bool:
