@@ -81,6 +81,7 @@ OTHERS: dict[str, Any] = {
     "fallbacks": [{"model": "dear"}],
     "context_window_fallbacks": [{"a": ["b"]}],
     "content_policy_fallbacks": ["b"],
+    "route": "fallback",
 }
 
 
@@ -97,6 +98,26 @@ def test_other_models_are_not_asked_for_at_the_provider() -> None:
     call = openai.encode(unset, TARGET, stream=False)
     assert not OTHERS.keys() & json.loads(call.body).keys()
     assert not call.dropped, "nothing is lost"
+
+
+@pytest.mark.parametrize(
+    ("extra_body", "is_sent"),
+    [
+        ({"google": {"thinking_config": {"thinking_budget": 9}}}, True),
+        (None, True),
+        ({}, True),
+        ({"model": "dear"}, False),
+        ({"google": {}, "max_completion_tokens": 100_000}, False),
+        ({"service_tier": "priority"}, False),
+        ([], False),
+    ],
+)
+def test_no_body_is_laid_over_the_one_that_is_sent(extra_body: Any, is_sent: bool) -> None:
+    """LiteLLM would: by it, another model could be asked, and the limit be another."""
+    request = asked(b'{%b,"extra_body":%b}' % (MESSAGES, msgspec.json.encode(extra_body)))
+    call = openai.encode(request, TARGET, stream=False)
+    assert ("extra_body" in json.loads(call.body)) is is_sent
+    assert call.dropped == (() if is_sent else ("extra_body",))
 
 
 @pytest.mark.parametrize(

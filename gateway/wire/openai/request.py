@@ -27,7 +27,7 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Some gateway libraries read these from the body; an upstream that is one must not see them."""
 _OTHER_MODELS: Final = (
-    "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models",
+    "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "route",
 )  # fmt: skip
 """Names of models that OpenRouter, LiteLLM and others ask instead, at their own price: not sent."""
 _ASKING_OTHERS: Final = (
@@ -115,6 +115,9 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
         fields.pop(name, None)
     dropped = tuple(n for n in _OTHER_MODELS if bytes(fields.pop(n, _NULL)) not in _UNSET)
     dropped += tuple(name for name in _NOT_DEARER if name in fields and _drop_dearer(fields, name))
+    if "extra_body" in fields and not _is_googles(fields["extra_body"]):
+        dropped += ("extra_body",)
+        del fields["extra_body"]
     path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
     return _CallTemplate(
@@ -139,6 +142,14 @@ def _drop_dearer(fields: dict[str, Any], name: str) -> bool:
         return False
     del fields[name]
     return True
+
+
+def _is_googles(extra_body: Raw) -> bool:
+    """Whether it has nothing but Google's own settings, or nothing. LiteLLM lays an `extra_body` of
+    the request over its call: another model, or another limit (BerriAI/litellm#31118).
+    """
+    given: Any = msgspec.json.decode(extra_body)
+    return given is None or (isinstance(given, Mapping) and given.keys() <= {"google"})
 
 
 def _refuse_other_models(fields: Mapping[str, Raw]) -> None:
