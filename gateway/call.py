@@ -44,6 +44,8 @@ class Call(Struct, eq=False):
     """What it asks, as the checks of its round need it."""
     began: float
     first_token_s: float | None = None
+    heard: float | None = None
+    """When the last piece came, in monotonic seconds, of one that is held back."""
     dropped: tuple[str, ...] = ()
 
     async def ask(self, timeout_s: float) -> Outcome:
@@ -180,18 +182,17 @@ class Call(Struct, eq=False):
 
     def _was_hurried(self, timeout_s: float) -> bool:
         """Whether it ended by a shorter time than others are given: what its request had left, or
-        its judge was allowed. Where it was answering, or often takes as long, that is no fault of
-        its deployment, and must not close it to all others.
+        its judge was allowed. Where it often says nothing for as long, that is no fault of its
+        deployment, and must not close it to all others.
         """
         life, world = self.life, self.life.world
         took_s = world.clock() - self.began
         in_full = took_s < timeout_s - TICK_S or timeout_s >= world.timeouts.answer_s
         if in_full or life.tab.first_token_s is not None:
             return False
-        if self.first_token_s is not None:
-            return True
+        silent_s = took_s if self.heard is None else world.clock() - self.heard
         usual_s = world.pace.quantile(self.candidate.deployment.name, _USUAL)
-        return usual_s is not None and took_s < usual_s
+        return usual_s is not None and silent_s < usual_s
 
     def settle(self, outcome: str, usage: Usage, *, counted: bool) -> None:
         """Tell what became of the call, and replace its hold by what it cost."""

@@ -153,9 +153,11 @@ class _Watched:
             return False
         self._assembly.add(some)
         call, early = self.call, self._early
-        self._decided = (early is not None and self._look(early, some)) or (
-            self.life.world.clock() - call.began >= self.timeout_s
-        )
+        if early is not None and self._look(early, some):
+            self._decided = True
+        else:
+            call.heard = now = self.life.world.clock()
+            self._decided = now - call.began >= self.timeout_s
         return not self._decided
 
     def _look(self, early: EarlyChecks, some: Sequence[Delta]) -> bool:

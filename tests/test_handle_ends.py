@@ -270,6 +270,21 @@ async def test_an_answer_that_drips_and_has_too_little_time_has_not_failed() -> 
     await whole(scene)
 
 
+async def test_an_answer_that_stops_half_way_has_failed() -> None:
+    extras = Extras(max_latency_ms=2_000, checks=("not_refused",))
+    stops = fails(TimedOut("idle"), "I ")
+    scene = stage("open", {"a": [stops]}, stream=True, extras=extras, far="end")
+    nearly_open(scene, "a@p", [0.3] * 20)
+    asking = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.clock.now += 3.0
+    scene.far.gate.set()
+    with pytest.raises(NoAnswer):
+        await asking
+    assert scene.health == [("a@p", "open")]
+    await whole(scene)
+
+
 async def test_a_failure_counts_against_a_deployment_and_a_poor_answer_does_not() -> None:
     scene = stage("judged", {"a": [long_busy], "b": [poor], "c": [well]})
     await hear(scene.life)
