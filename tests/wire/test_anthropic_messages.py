@@ -1,9 +1,11 @@
 """Messages and their parts as turns and blocks: values in, values out."""
 
+import time
 from typing import Any, Final
 
 import pytest
 
+from gateway.wire.anthropic.messages import conversation
 from tests.wire.anthropic_messages import (
     CACHED,
     JSON,
@@ -271,3 +273,11 @@ PARTS: Final[dict[str, tuple[JSON, JSON]]] = {
 def test_parts(case: str) -> None:
     part, expected = PARTS[case]
     assert turns(user([part])) == [{"role": "user", "content": [expected]}]
+
+
+def test_many_messages_of_the_user_make_one_turn_in_little_time() -> None:
+    """100,000 took minutes, in which a worker does nothing else."""
+    started = time.process_time()
+    (turn,) = conversation([{"role": "user", "content": "x"}] * 20_000).turns
+    assert time.process_time() - started < 2
+    assert len(turn.content) == 20_000

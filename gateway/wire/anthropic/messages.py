@@ -69,6 +69,9 @@ def conversation(messages: Any) -> Conversation:
         system, turns = [], [Turn("user", system)] if system else []
     if not turns:
         raise InvalidRequest("messages have no content", param="messages")
+    for turn in turns:
+        if turn.role == "user":  # tool results must come first
+            turn.content.sort(key=lambda block: block["type"] != "tool_result")
     _trim(turns[-1])
     return Conversation(system, turns)
 
@@ -85,9 +88,6 @@ def _append(turns: list[Turn], role: str, content: list[Block]) -> None:
         turns[-1].content += content
     else:
         turns.append(Turn(role, content))
-    if role == "user":
-        # Tool results must come first in a user turn.
-        turns[-1].content.sort(key=lambda block: block["type"] != "tool_result")
 
 
 def _without_final_thoughts(turns: list[Turn]) -> list[Turn]:
