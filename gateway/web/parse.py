@@ -26,6 +26,7 @@ NEVER_USED: Final = ("gateway", "api_base", "base_url", "api_key", "headers", "e
 
 _MAX_USER: Final = 256
 _MAX_CHOICES: Final = 128
+_MAX_FIELDS: Final = 1_000
 _MAX_VALUES: Final = 100_000
 """Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
 _MOST_IN_MESSAGES: Final = _MAX_VALUES - LONGEST
@@ -162,6 +163,8 @@ def _read_whole(
         raise InvalidRequest(_TOO_DEEP.format(json_depth)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(_why_unreadable(body, error)) from None
+    if len(fields) > _MAX_FIELDS:  # each is looked at several times from here on
+        raise InvalidRequest(f"The body has more than {_MAX_FIELDS:,} fields.")
     if _may_nest(body, json_depth):
         overgrown = _overgrown(body, json_depth, _MAX_VALUES)
         if overgrown is not None:

@@ -326,6 +326,15 @@ def test_ten_megabytes_take_no_time(bomb: str) -> None:
 EVERY = Extras("eu", "0.50", 800, ("sql", "complete"), "cascade", {"team": "a", "app": "b"})
 
 
+def test_a_thousand_fields_and_no_more() -> None:
+    """700,000 took a second and more."""
+    message = {"role": "user", "content": "x"}
+    body: dict[str, Any] = {"model": "m", "messages": [message]}
+    body |= {f"f{i}": 1 for i in range(998)}
+    assert len(parsed(json.dumps(body).encode()).fields) == 1_000
+    assert "more than 1,000 fields" in refused(json.dumps({**body, "g": 1}).encode())[1]
+
+
 def test_extras_in_the_body() -> None:
     extras = asked(gateway=msgspec.to_builtins(EVERY)).extras
     assert extras == EVERY
