@@ -44,7 +44,7 @@ class Call(Struct, eq=False):
     """What it asks, as the checks of its round need it."""
     began: float
     first_token_s: float | None = None
-    heard: float | None = None
+    last_piece: float | None = None
     """When the last piece came, in monotonic seconds, of one that is held back."""
     dropped: tuple[str, ...] = ()
 
@@ -190,7 +190,7 @@ class Call(Struct, eq=False):
         in_full = took_s < timeout_s - TICK_S or timeout_s >= world.timeouts.answer_s
         if in_full or life.tab.first_token_s is not None:
             return False
-        silent_s = took_s if self.heard is None else world.clock() - self.heard
+        silent_s = took_s if self.last_piece is None else world.clock() - self.last_piece
         usual_s = world.pace.quantile(self.candidate.deployment.name, _USUAL)
         return usual_s is not None and silent_s < usual_s
 

@@ -91,7 +91,7 @@ class Life(Struct, eq=False):
             self.end(None, error)
             raise
         if self._prompt_prefix is not None:
-            name, an_hour = answer.candidate.deployment.name, answer.candidate.may.an_hour
+            name, an_hour = answer.candidate.deployment.name, answer.candidate.surcharges.an_hour
             self.world.warmth.warmed(self._prompt_prefix, name, self.world.clock(), an_hour=an_hour)
         why = reason.header_value(verdict.why, self.trail)
         if self._auditor is not None:

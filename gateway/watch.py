@@ -156,7 +156,7 @@ class _Watched:
         if early is not None and self._look(early, some):
             self._decided = True
         else:
-            call.heard = now = self.life.world.clock()
+            call.last_piece = now = self.life.world.clock()
             self._decided = now - call.began >= self.timeout_s
         return not self._decided
 

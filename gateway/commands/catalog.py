@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.config.faults import listed, quoted
 from gateway.config.shelf import Entry, Host
-from gateway.core.explain import rates
+from gateway.core.explain.prices import rates, search_fee
 from gateway.core.money import PER_USD
 from gateway.core.tariff import Step
 
@@ -109,6 +109,7 @@ def _host(host: Host, today: date) -> dict[str, Any]:
         "configured": not host.lacks,
         "lacks": list(host.lacks),
         "price": rates(tariff.within(0)) if tariff else None,
+        **(search_fee(tariff.within(0)) if tariff else {}),
         "steps": _steps(tariff.rises()) if tariff else [],
         "windows": [
             {

@@ -73,6 +73,9 @@ def _host_fields(host: dict[str, Any]) -> dict[str, str | None]:
         "needs": ", ".join(host["lacks"]) or "nothing more",
         "price": host["price"] and f"USD per million tokens: {_price_text(host['price'])}",
     }
+    if fee := host.get("search_fee"):
+        unit = "calls that search" if fee["per"] == "call" else "searches"
+        fields["searches"] = f"{_plain(fee['usd_per_thousand'])} USD for a thousand {unit}"
     for step in host["steps"]:
         above = f"above {_tokens(step['above'])}"
         fields[above] = f"prompts of more tokens, the whole call: {_price_text(step)}"
@@ -106,8 +109,6 @@ def _price_text(price: Mapping[str, Any]) -> str:
         text += f", {_plain(price['audio_cached_input'])} cached"
     if "image_output" in price:
         text += f"; of images {_plain(price['image_output'])} out"
-    if "search" in price:
-        text += f"; {_plain(price['search'])} for a thousand searches"
     return text
 
 

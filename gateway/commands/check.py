@@ -117,7 +117,8 @@ def _price(price: Price, free: bool) -> str:
     if price.image_output is not None:
         text += f", image output {usd(price.image_output)}"
     if price.search is not None:
-        text += f", a search {usd(price.search.amount)}"
+        unit = "call that searches" if price.search.per_call else "search"
+        text += f", each {unit} {usd(price.search.amount)}"
     return text
 
 

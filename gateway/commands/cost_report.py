@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from gateway.core.explain import dollars
+from gateway.core.explain.prices import dollars
 from gateway.core.money import PER_USD, usd
 
 Row = Mapping[str, Any]

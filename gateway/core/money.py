@@ -142,7 +142,7 @@ def for_an_hour(price: Price) -> int:
 
 
 def ceiling(
-    price: Price, prompt: int, output: int, may: Surcharges = NO_SURCHARGES, *, caches: bool
+    price: Price, prompt: int, output: int, surcharges: Surcharges = NO_SURCHARGES, *, caches: bool
 ) -> Nanos:
     """The most a call can cost: every input token at its dearest, every output token used, every
     search made.
@@ -152,12 +152,14 @@ def ceiling(
     """
     dearest = price.input
     if caches:
-        dearest = max(dearest, for_an_hour(price) if may.an_hour else price.cache_write)
+        dearest = max(dearest, for_an_hour(price) if surcharges.an_hour else price.cache_write)
     total = prompt * dearest + output * price.output
     if not price.text_alone:
         other = price.audio or Audio(price.input, price.output, price.cached_input)
         answer = max(price.output, other.output, price.image_output or 0)
-        total += may.audio * max(other.input - price.input, 0) + output * (answer - price.output)
+        total += surcharges.audio * max(other.input - price.input, 0) + output * (
+            answer - price.output
+        )
         if price.search is not None:
-            total += price.search.of(may.searches) * _MILLION
+            total += price.search.of(surcharges.searches) * _MILLION
     return Nanos(-(-total // _MILLION))

@@ -46,7 +46,7 @@ class Candidate(Struct, frozen=True):
     """The most of these that go in."""
     p95_s: float = 2.0
     """The observed 95th percentile of seconds until its answer begins."""
-    may: Surcharges = NO_SURCHARGES
+    surcharges: Surcharges = NO_SURCHARGES
     """What it may be billed for beside fresh text."""
 
     def with_more(self, tokens: int) -> tuple[Nanos, int]:
@@ -56,7 +56,7 @@ class Candidate(Struct, frozen=True):
         more = in_its_tokens(self.model, tokens)
         prompt, answer = self.prompt + more, self.tokens - self.prompt
         price = peak_price(self.model, self.deployment, prompt)
-        most = ceiling(price, prompt, answer, self.may, caches=True)
+        most = ceiling(price, prompt, answer, self.surcharges, caches=True)
         return most, self.tokens + more
 
 
@@ -253,9 +253,11 @@ def _candidate(
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = peak_price(model, deployment, prompt)
     audio, caches = in_its_tokens(model, bound.audio), features.caches or deployment.caches_unasked
-    may = Surcharges(features.caches_1h, audio, features.searches)
-    most = ceiling(price, prompt, answer, may, caches=caches)
-    return Candidate(model, deployment, tier, output, most, prompt + answer, prompt, may=may)
+    surcharges = Surcharges(features.caches_1h, audio, features.searches)
+    most = ceiling(price, prompt, answer, surcharges, caches=caches)
+    return Candidate(
+        model, deployment, tier, output, most, prompt + answer, prompt, surcharges=surcharges
+    )
 
 
 def _unfit_model(model: Model, features: Features, prompt: int) -> str | None:

@@ -5,13 +5,11 @@ from typing import Any, Final
 
 from msgspec import Raw, json
 
-UNBOUNDED: Final = 10
+DEFAULT_SEARCHES: Final = 10
 """Searches that are held for where the request sets no limit. A provider may make more."""
-_ASKING: Final = ("web_search_options", "plugins", "search_parameters")
+_SEARCH_FIELDS: Final = ("web_search_options", "plugins", "search_parameters")
 """Fields by which a search is asked for without a tool."""
-_MARK: Final = b"earch"
-_ESCAPE: Final = b"\\u00"
-"""Letters may be written so: then no word can be looked for."""
+_NO_TOOLS: Final = Raw(b"[]")
 _MOST: Final = 1_000_000
 _WEB_SEARCH: Final = "web_search"
 _GOOGLE: Final = frozenset((
@@ -23,15 +21,12 @@ _GOOGLE: Final = frozenset((
 
 def searches_allowed(fields: Mapping[str, Raw]) -> int:
     """The most searches to hold for; 0 where none can be made."""
-    if any(name in fields for name in _ASKING):
-        return UNBOUNDED
-    tools = bytes(fields.get("tools", b""))
-    if _MARK not in tools and _ESCAPE not in tools:
-        return 0
+    if any(name in fields for name in _SEARCH_FIELDS):
+        return DEFAULT_SEARCHES
     try:
-        decoded: Any = json.decode(tools)
+        decoded: Any = json.decode(fields.get("tools", _NO_TOOLS))
     except (ValueError, RecursionError):  # whoever translates them says what is wrong
-        return UNBOUNDED
+        return DEFAULT_SEARCHES
     return sum(map(_searches_of, decoded)) if isinstance(decoded, Sequence) else 0
 
 
@@ -40,9 +35,9 @@ def _searches_of(tool: Any) -> int:
     if not isinstance(tool, Mapping):
         return 0
     if not _GOOGLE.isdisjoint(tool):
-        return UNBOUNDED
+        return DEFAULT_SEARCHES
     kind = tool.get("type")
     if not (isinstance(kind, str) and _WEB_SEARCH in kind):
         return 0
     most = tool.get("max_uses")
-    return min(most, _MOST) if isinstance(most, int) and most >= 0 else UNBOUNDED
+    return min(most, _MOST) if isinstance(most, int) and most >= 0 else DEFAULT_SEARCHES

@@ -79,14 +79,14 @@ def read_shape(fields: Mapping[str, Raw]) -> Shape:
     if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):
         needs |= {"json_schema"}
     marked = unsure = an_hour = False
-    searches = 0
     if not _SETTINGS.issuperset(fields):
         beside = b"".join(raw for name, raw in fields.items() if name != "messages")
         unsure = spelt_out(beside)
         marked = "cache_control" in fields or marks_cache(beside) or unsure
         an_hour = unsure or (marked and AN_HOUR in beside)
-        searches = searches_allowed(fields)
-    return Shape(size, tools, needs, marked, an_hour, _grows(fields), searches)
+    grows = _grows(fields)
+    searches = searches_allowed(fields) if grows else 0  # what is found is read, too
+    return Shape(size, tools, needs, marked, an_hour, grows, searches)
 
 
 def read_beside(fields: Mapping[str, Raw]) -> list[bytes]:

@@ -10,8 +10,9 @@ from msgspec import structs
 
 from gateway.core.catalog import Catalog, Model
 from gateway.core.errors import NotFound, UnknownModel
-from gateway.core.explain import explain, rates
+from gateway.core.explain import explain
 from gateway.core.explain.analyze import analyze
+from gateway.core.explain.prices import rates, search_fee
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
@@ -241,6 +242,7 @@ def _about(model: Model) -> Mapping[str, Any]:
         "max_output": model.max_output,
         "capabilities": sorted(model.capabilities),
         "price_usd_per_million_tokens": rates(model.price),
+        **search_fee(model.price),
         "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],
     }
 

@@ -359,26 +359,29 @@ def test_every_column_for_a_person(shelf: list[Entry]) -> None:
     ]
 
 
-def test_a_price_of_sound_images_and_searches_is_listed(tmp_path: Path) -> None:
-    text = SMALL.replace(
-        "output: 3, as_of", "output: 3, audio_input: 4, image_output: 9, search: 14, as_of"
-    )
+@pytest.mark.parametrize(("unit", "words"), [("search", "searches"), ("call", "calls that search")])
+def test_a_price_of_sound_images_and_searches_is_listed(
+    tmp_path: Path, unit: str, words: str
+) -> None:
+    more = f"audio_input: 4, image_output: 9, search: 14, search_per: {unit}, as_of"
+    text = SMALL.replace("output: 3, as_of", f"output: 3, {more}")
     (tmp_path / "f.yaml").write_text(text, "utf-8")
     (model,) = select(
         load_shelf([tmp_path / "f.yaml"], NO_ENV, at=NOW),
         Filters("m2", provider="here"),
         NOW.date(),
     )
-    told = json.loads(msgspec.json.encode(model["hosts"][0]["price"]))
-    assert told == {
+    host = json.loads(msgspec.json.encode(model["hosts"][0]))
+    assert host["price"] == {
         "input": 3, "output": 3, "cached_input": 3, "cache_write": 3,
         "audio_input": 4, "audio_output": 3, "audio_cached_input": 4, "image_output": 9,
-        "search": 14,
     }  # fmt: skip
-    (line,) = [line for line in detail(model) if " price  " in line]
-    assert line.endswith(
-        "3 cache write; of sound 4 in, 3 out, 4 cached; of images 9 out; 14 for a thousand searches"
-    )
+    assert host["search_fee"] == {"usd_per_thousand": 14, "per": unit}
+    lines = [*detail(model)]
+    (line,) = [line for line in lines if " price  " in line]
+    assert line.endswith("3 cache write; of sound 4 in, 3 out, 4 cached; of images 9 out")
+    (line,) = [line for line in lines if " searches  " in line]
+    assert line.endswith(f"14 USD for a thousand {words}")
 
 
 @pytest.mark.parametrize("width", [80, 100, None])

@@ -23,10 +23,11 @@ from gateway.core.catalog import (
 )
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
 from gateway.core.checks.external import question
-from gateway.core.explain import dollars, explain, why_there
+from gateway.core.explain import explain, why_there
+from gateway.core.explain.prices import dollars, search_fee
 from gateway.core.features import read_features
 from gateway.core.ladder import Ladder, ladders
-from gateway.core.money import Audio, Nanos, Price
+from gateway.core.money import Audio, Nanos, Price, SearchFee
 from gateway.core.plan import Plan, PlanContext, Rung, make_plan
 from gateway.core.rule_traits import climbed
 from gateway.core.strategies import tactic
@@ -406,3 +407,21 @@ def test_the_rule_the_strategy_and_what_they_cost(
     assert (told["rule"], told["strategy"]["name"]) == (rule, strategy)
     assert told["cost_usd"]["expected"] == Decimal(calls[0] * 30).scaleb(-9)
     assert told["cost_usd"]["worst"] == Decimal(worst).scaleb(-9)
+
+
+@pytest.mark.parametrize(
+    ("fee", "expected"),
+    [
+        (None, {}),
+        (SearchFee(14 * 10**6), {"search_fee": {"usd_per_thousand": 14, "per": "search"}}),
+        (
+            SearchFee(35 * 10**6, per_call=True),
+            {"search_fee": {"usd_per_thousand": 35, "per": "call"}},
+        ),
+    ],
+)
+def test_a_fee_for_searches_is_told_with_its_unit(
+    fee: SearchFee | None, expected: dict[str, Any]
+) -> None:
+    price = Price(0, 0, 0, 0, search=fee)
+    assert json.loads(msgspec.json.encode(search_fee(price))) == expected

@@ -13,7 +13,7 @@ from gateway.core.ladder import ladders
 from gateway.core.money import Price, SearchFee, Surcharges, ceiling, cost
 from gateway.core.plan import PlanContext, make_plan
 from gateway.core.plans import Plans
-from gateway.core.searches import UNBOUNDED, searches_allowed
+from gateway.core.searches import DEFAULT_SEARCHES, searches_allowed
 from gateway.core.shape import read_shape
 from gateway.core.tariff import Step, Tariff, Window, dearest
 from tests.core.test_plan import EU, catalog, features, model
@@ -33,21 +33,21 @@ PRICE = Price(0, 0, 0, 0)
         ({}, 0),
         ({"tools": [OWN]}, 0),
         ({"tools": [{"type": "custom", "custom": {"name": "search"}}]}, 0),
-        ({"tools": [CLAUDE]}, UNBOUNDED),
+        ({"tools": [CLAUDE]}, DEFAULT_SEARCHES),
         ({"tools": [OWN, {**CLAUDE, "max_uses": 3}]}, 3),
         ({"tools": [{**CLAUDE, "max_uses": 0}]}, 0),
         ({"tools": [{**CLAUDE, "max_uses": 10**30}]}, 1_000_000),
-        ({"tools": [{**CLAUDE, "max_uses": -1}]}, UNBOUNDED),
-        ({"tools": [{**CLAUDE, "max_uses": "3"}]}, UNBOUNDED),
-        ({"tools": [{"type": "openrouter:web_search"}]}, UNBOUNDED),
-        ({"tools": [{"googleSearch": {}}]}, UNBOUNDED),
-        ({"tools": [{"googleSearch": {}}, {"enterpriseWebSearch": {}}]}, 2 * UNBOUNDED),
-        ({"tools": [{"parallelAiSearch": {}}]}, UNBOUNDED),
-        ({"tools": [{"exaAiSearch": {}}]}, UNBOUNDED),
+        ({"tools": [{**CLAUDE, "max_uses": -1}]}, DEFAULT_SEARCHES),
+        ({"tools": [{**CLAUDE, "max_uses": "3"}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"type": "openrouter:web_search"}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"googleSearch": {}}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"googleSearch": {}}, {"enterpriseWebSearch": {}}]}, 2 * DEFAULT_SEARCHES),
+        ({"tools": [{"parallelAiSearch": {}}]}, DEFAULT_SEARCHES),
+        ({"tools": [{"exaAiSearch": {}}]}, DEFAULT_SEARCHES),
         ({"tools": [5, None, {"type": 5}, "web_search"]}, 0),
         ({"tools": {"type": "web_search"}}, 0),
-        ({"web_search_options": {}}, UNBOUNDED),
-        ({"plugins": [{"id": "web"}]}, UNBOUNDED),
+        ({"web_search_options": {}}, DEFAULT_SEARCHES),
+        ({"plugins": [{"id": "web"}]}, DEFAULT_SEARCHES),
     ],
 )
 def test_searches_allowed(fields: dict[str, Any], expected: int) -> None:

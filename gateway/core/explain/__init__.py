@@ -9,6 +9,7 @@ from gateway.core import tokens
 from gateway.core.catalog import BALLOTS, CASCADE, Check, Tactic, Tenant
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.checks.external import question
+from gateway.core.explain.prices import dollars, rates, search_fee
 from gateway.core.explain.worst import worst
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after
@@ -16,7 +17,7 @@ from gateway.core.judges import judges
 from gateway.core.ladder import Ladder, Step
 from gateway.core.learned import Start
 from gateway.core.learned.signals import NAMES
-from gateway.core.money import Audio, Nanos, Price, cost, usd
+from gateway.core.money import Nanos, cost
 from gateway.core.order import TYPICAL_OUTPUT, Order, RankingFacts, describe
 from gateway.core.pace import LatencyTracker
 from gateway.core.plan import (
@@ -34,7 +35,6 @@ _NO_CONTEXT: Final = PlanContext(Tenant(""))
 _NONE: Final[Mapping[str, Ladder]] = {}
 _ALWAYS_FIRST: Final = 0.0
 """In place of a random draw."""
-_TEXT_RATES: Final = ("input", "output", "cached_input", "cache_write")
 _WARM: Final = "its prompt cache holds the beginning"
 
 
@@ -167,24 +167,6 @@ def _learned(start: Start | None) -> dict[str, Any] | None:
     }
 
 
-def dollars(amount: int) -> Raw:
-    """Nano-dollars as an exact JSON number of US dollars."""
-    return Raw(usd(amount).encode())
-
-
-def rates(price: Price) -> dict[str, Raw]:
-    """A price in US dollars per million tokens, or per thousand searches, by the name of each."""
-    found = {name: dollars(getattr(price, name)) for name in _TEXT_RATES}
-    if price.audio is not None:
-        for name in Audio.__struct_fields__:
-            found[f"audio_{name}"] = dollars(getattr(price.audio, name))
-    if price.image_output is not None:
-        found["image_output"] = dollars(price.image_output)
-    if price.search is not None:
-        found["search"] = dollars(price.search.amount * 1_000)
-    return found
-
-
 def expected_cost(candidate: Candidate, request: ChatRequest, features: Features) -> Nanos:
     """What a typical answer of this candidate costs."""
     model, output = candidate.model, min(candidate.max_output, TYPICAL_OUTPUT) * features.n
@@ -212,8 +194,10 @@ def _priced(each: Candidate) -> dict[str, Any]:
     tariff = each.deployment.tariff
     steps = () if tariff is None else tariff.rises()
     reached = [step.above for step in steps if each.prompt > step.above]
+    price = peak_price(each.model, each.deployment)
     return {
-        "price_usd_per_million_tokens": rates(peak_price(each.model, each.deployment)),
+        "price_usd_per_million_tokens": rates(price),
+        **search_fee(price),
         "price_steps": [{"above": step.above, **rates(step.price)} for step in steps],
         "held_above": reached[-1] if reached else None,
     }

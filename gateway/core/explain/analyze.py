@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from gateway.core.chat import Usage
-from gateway.core.explain import dollars
+from gateway.core.explain.prices import dollars
 from gateway.core.ladder import Ladder, Step, StepModel
 from gateway.core.money import cost
 from gateway.core.plan import peak_price

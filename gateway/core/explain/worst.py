@@ -228,4 +228,4 @@ def _cost(to: Candidate, prompt: int, answer: int, *, caches: bool = False) -> i
     """Of so many tokens. A judge is never asked to write a cache."""
     price = peak_price(to.model, to.deployment, prompt)
     caches = caches or to.deployment.caches_unasked
-    return ceiling(price, prompt, answer, to.may, caches=caches)
+    return ceiling(price, prompt, answer, to.surcharges, caches=caches)
