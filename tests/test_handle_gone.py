@@ -6,7 +6,20 @@ import pytest
 
 from gateway.core.errors import Faulty
 from gateway.core.events import Dropped, Settled
-from tests.lives import ANSWER, PROMPT, Turn, busy, hear, poor, says, stage, told, well, whole
+from tests.lives import (
+    ANSWER,
+    PROMPT,
+    Stage,
+    Turn,
+    busy,
+    hear,
+    poor,
+    says,
+    stage,
+    told,
+    well,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +28,15 @@ from tests.lives import ANSWER, PROMPT, Turn, busy, hear, poor, says, stage, tol
 def test_the_route_says_how_long_is_read_on(asked: str, for_s: float) -> None:
     life = stage(asked, {}).life
     assert (life.abandon(), life.abandon()) == (for_s, 0.0), "the second time there is no more"
+
+
+async def abandoned_there(scene: Stage) -> None:
+    """Its client leaves where it is held up, and it goes on to its end."""
+    task = asyncio.create_task(hear(scene.life))
+    await scene.far.reached.wait()
+    scene.life.abandon()
+    scene.far.gate.set()
+    await asyncio.wait((task,))
 
 
 @pytest.mark.parametrize(
@@ -33,11 +55,7 @@ async def test_what_is_being_made_is_paid_by_its_usage_and_nothing_more_is_asked
     where: str, asked: str, stream: bool, first: Turn, spent: int
 ) -> None:
     scene = stage(asked, {"a": [first], "b": [well], "c": [well]}, stream=stream, far=where)
-    task = asyncio.create_task(hear(scene.life))
-    await scene.far.reached.wait()
-    scene.life.abandon()
-    scene.far.gate.set()
-    await asyncio.wait((task,))
+    await abandoned_there(scene)
     assert isinstance(scene.events[-1], Dropped)
     assert scene.upstream.asked == ["a"]
     assert scene.life.tab.spent == spent
@@ -57,11 +75,7 @@ async def test_a_client_that_leaves_before_anything_is_asked() -> None:
 async def test_who_leaves_while_a_busy_provider_is_waited_for_has_nothing_more_asked() -> None:
     turns = {"a": [Turn(error=Faulty("500"))], "b": [Turn(error=Faulty("500"))], "c": [busy, well]}
     scene = stage("drained-open", turns, far="sleep")
-    task = asyncio.create_task(hear(scene.life))
-    await scene.far.reached.wait()
-    scene.life.abandon()
-    scene.far.gate.set()
-    await asyncio.wait((task,))
+    await abandoned_there(scene)
     assert isinstance(scene.events[-1], Dropped)
     assert (scene.upstream.asked, scene.life.tab.spent) == (["a", "b", "c"], 0)
     await whole(scene)

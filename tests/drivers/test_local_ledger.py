@@ -430,14 +430,14 @@ async def test_a_hold_whose_reserve_was_not_answered_is_given_back_first(
         assert await books(own_redis) == ((1, 10) if goes_on else (8, 0))
 
 
-async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterday(
-    tmp_path: Path,
-) -> None:
-    """Also where it still goes on when the ledger is back, a day later."""
-    now, whose = [NOON + 43_199], purse(Budget(100, "day"))
+async def of_yesterday(
+    folder: Path, *budgets: Budget
+) -> tuple[list[float], MemoryLedger, LocalLedger, Hold]:
+    """A call that began just before midnight without the ledger, which is back just after it."""
+    now, whose = [NOON + 43_199.0], purse(*budgets)
     inner = MemoryLedger(lambda: now[0])
     ledger = LocalLedger(
-        inner, TENANTS, tmp_path, replicas=2, observe=lambda _: None,
+        inner, TENANTS, folder, replicas=2, observe=lambda _: None,
         clock=lambda: now[0], wall=lambda: now[0],
     )  # fmt: skip
     await ledger.balances(whose)
@@ -446,9 +446,17 @@ async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterda
     assert isinstance(hold, Hold)
     now[0] += 2
     await ledger._probe(["acme"])
+    return now, inner, ledger, hold
+
+
+async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterday(
+    tmp_path: Path,
+) -> None:
+    """Also where it still goes on when the ledger is back, a day later."""
+    now, inner, ledger, hold = await of_yesterday(tmp_path, Budget(100, "day"))
     ledger.settle(hold, Amounts(Nanos(7)))
     await ledger._books.pay()
-    assert [(b.spent, b.held) for b in await inner.balances(whose)] == [(0, 0)]
+    assert [(b.spent, b.held) for b in await inner.balances(hold.purse)] == [(0, 0)]
     (counter,) = (await inner.counted("acme")).items()
     assert counter == (("tg:{acme}:b:acme:tenant:acme:usd:2060-03-15", 0), 7)
     await ledger.aclose()
@@ -466,18 +474,7 @@ async def test_a_call_of_yesterday_that_goes_on_limits_today_only_where_it_count
     tmp_path: Path, budgets: list[Budget], ends: bool
 ) -> None:
     """Each process had but its share of each new minute until a long stream of an old one ended."""
-    now, whose = [NOON + 43_199], purse(*budgets)
-    inner = MemoryLedger(lambda: now[0])
-    ledger = LocalLedger(
-        inner, TENANTS, tmp_path, replicas=2, observe=lambda _: None,
-        clock=lambda: now[0], wall=lambda: now[0],
-    )  # fmt: skip
-    await ledger.balances(whose)
-    ledger._outages["acme"] = Outage(now[0])
-    hold = await ledger.reserve(whose, "h", TEN)
-    assert isinstance(hold, Hold)
-    now[0] += 2
-    await ledger._probe(["acme"])
+    now, inner, ledger, hold = await of_yesterday(tmp_path, *budgets)
     now[0] += SETTLE_S
     ledger._end_outages()
     assert (ledger._outages == {}) is ends
