@@ -453,7 +453,7 @@ async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterda
     tmp_path: Path,
 ) -> None:
     """Also where it still goes on when the ledger is back, a day later."""
-    now, inner, ledger, hold = await of_yesterday(tmp_path, Budget(100, "day"))
+    _, inner, ledger, hold = await of_yesterday(tmp_path, Budget(100, "day"))
     ledger.settle(hold, Amounts(Nanos(7)))
     await ledger._books.pay()
     assert [(b.spent, b.held) for b in await inner.balances(hold.purse)] == [(0, 0)]
