@@ -39,21 +39,21 @@ async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         await store.aclose()
 
 
-async def _emptied(url: str) -> None:
+async def _execute(url: str, *commands: str) -> None:
     import asyncpg  # noqa: PLC0415 - only where it is asked for
 
     connection = await asyncpg.connect(url)
-    await connection.execute("DROP TABLE IF EXISTS tollgate_usage")
+    for command in commands:
+        await connection.execute(command)
     await connection.close()
+
+
+async def _emptied(url: str) -> None:
+    await _execute(url, "DROP TABLE IF EXISTS tollgate_usage")
 
 
 async def _without(url: str, columns: Sequence[str]) -> None:
-    import asyncpg  # noqa: PLC0415 - only where it is asked for
-
-    connection = await asyncpg.connect(url)
-    for name in columns:
-        await connection.execute(f"ALTER TABLE tollgate_usage DROP COLUMN {name}")
-    await connection.close()
+    await _execute(url, *(f"ALTER TABLE tollgate_usage DROP COLUMN {name}" for name in columns))
 
 
 async def read(store: UsageStore, since: str = "", until: str = "") -> list[Line]:
@@ -146,6 +146,38 @@ async def test_many_at_once(another: Another) -> None:
     many = [line(f"{'0' * 24}{number:08x}", seq=number) for number in range(2_500)]
     await store.write(many)
     assert await read(store) == many
+
+
+async def test_a_table_that_was_put_away_is_made_anew(postgres_url: str) -> None:
+    await _emptied(postgres_url)
+    store = open_store(postgres_url)
+    await store.write(LINES[:1])
+    put_away = "ALTER TABLE tollgate_usage RENAME TO tollgate_usage_2026_11"
+    await _execute(postgres_url, "DROP TABLE IF EXISTS tollgate_usage_2026_11", put_away)
+    with pytest.raises(StoreError, match="does not exist"):
+        await store.write(LINES[1:2])
+    await store.write(LINES[1:2])
+    assert await read(store) == [*LINES[1:2]]
+    await store.aclose()
+
+
+async def test_a_database_that_could_but_be_read_is_connected_to_again(postgres_url: str) -> None:
+    """As a primary that a failover made a standby: sessions there go on to refuse."""
+    await _emptied(postgres_url)
+    store = open_store(postgres_url)
+    await store.write(LINES[:1])
+    await store.aclose()
+    await _execute(postgres_url, "ALTER ROLE tollgate SET default_transaction_read_only TO on")
+    with pytest.raises(StoreError, match="read-only"):
+        await store.write(LINES[1:2])
+    await _execute(
+        postgres_url,
+        "SET default_transaction_read_only TO off",
+        "ALTER ROLE tollgate RESET default_transaction_read_only",
+    )
+    await store.write(LINES[1:2])
+    assert await read(store) == [*LINES[:2]]
+    await store.aclose()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Kept:
     def __init__(self) -> None:
         self.writes: list[list[Line]] = []
         self.down: StoreError | None = None
+        self.undeletable: StoreError | None = None
         self.gate: asyncio.Event | None = None
         self.waits = asyncio.Event()
         self.tidied: list[date] = []
@@ -67,8 +68,9 @@ class Kept:
             yield lines
 
     async def tidy(self, oldest: date) -> None:
-        if self.down is not None:
-            raise self.down
+        error = self.down or self.undeletable
+        if error is not None:
+            raise error
         self.tidied.append(oldest)
 
     async def aclose(self) -> None:
@@ -232,11 +234,35 @@ async def test_a_home_that_is_no_longer_configured_is_swept(books: Books) -> Non
 
 async def test_what_is_too_old_is_removed(books: Books) -> None:
     sink = books.sink(keep_days=30)
-    assert await sink.tidy()
+    await sink.tidy()
     assert books.store.tidied == [date(2026, 10, 22)]
     books.store.down = StoreError("disk", "gone")
-    assert not await sink.tidy()
+    await sink.tidy()
     assert books.told == [SinkFailed("disk")]
+    assert books.store.tidied == [date(2026, 10, 22)]
+
+
+async def test_what_may_not_be_removed_is_tried_and_told_once_an_hour(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a database user who may write, and not delete: the records are written all the same."""
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        books.store.undeletable = StoreError("refused", "permission denied for table")
+        await books.spend(f"at{now}")
+        if now > 7_200:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await books.sink(keep_days=1).run(600.0, lambda: now, sleep)
+    assert len(books.store.attempts) == 12
+    assert books.store.tidied == [date(2026, 11, 20)], "at the start"
+    message = "usage: what is older than keep_days is not removed: permission denied for table"
+    assert caplog.messages == [message, message]
+    assert books.told.count(SinkFailed("refused")) == 2
 
 
 async def test_it_writes_until_it_is_stopped_and_waits_longer_while_it_fails(books: Books) -> None:

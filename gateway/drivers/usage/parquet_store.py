@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -82,12 +83,17 @@ class ParquetStore:
             for values, kind in zip(columns_of(lines), _SCHEMA.types, strict=True)
         ]
         unfinished = path.with_name(f"{path.name}.tmp")
-        with unfinished.open("wb") as file:
-            table = pa.Table.from_arrays(columns, schema=_SCHEMA)
-            parquet.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(path)
+        try:
+            with unfinished.open("wb") as file:
+                table = pa.Table.from_arrays(columns, schema=_SCHEMA)
+                parquet.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(path)
+        except OSError:  # each try has another name: on a full disk they would fill it up again
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
         sync_folder(path.parent)
 
 

@@ -88,7 +88,7 @@ _NULL: Final = "\0"
 
 
 class PostgresStore:
-    """One connection, opened when first needed, and again when lost."""
+    """One connection, opened when first needed, and again after any failure."""
 
     def __init__(self, url: str) -> None:
         self.every_s = 1.0
@@ -154,12 +154,14 @@ class PostgresStore:
         return self._connection
 
     def _store_error(self, error: BaseException) -> StoreError:
-        if isinstance(error, asyncpg.PostgresError):
-            # The message is safe to show: our values are only in the error's `detail`.
-            return StoreError("refused", f"PostgreSQL: {error.args[0] if error.args else error}")
+        # Also after a refusal: another connection may find the primary after a failover, and makes
+        # a table that was moved away anew.
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+        if isinstance(error, asyncpg.PostgresError):
+            # The message is safe to show: our values are only in the error's `detail`.
+            return StoreError("refused", f"PostgreSQL: {error.args[0] if error.args else error}")
         why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
         return StoreError("unreachable", f"PostgreSQL: {why}")
 

@@ -102,10 +102,11 @@ class UsageSink:
             if await self.round(sweep=sweep):
                 wait = every_s
                 swept = now if sweep else swept
+                if self._keep_days is not None and now >= tidied + _TIDY_S:
+                    tidied = now  # also where it fails: not again with each write
+                    await self.tidy()
             else:
                 wait = min(2 * wait, max(_LONGEST_WAIT_S, every_s))
-            if self._keep_days is not None and now >= tidied + _TIDY_S and await self.tidy():
-                tidied = now
             await sleep(wait)
 
     async def round(self, *, sweep: bool = False) -> bool:
@@ -129,15 +130,14 @@ class UsageSink:
         self._healthy = not self._unreadable
         return True
 
-    async def tidy(self) -> bool:
-        """Remove expired lines from the store. Whether it succeeded."""
+    async def tidy(self) -> None:
+        """Remove expired lines from the store."""
         today = datetime.fromtimestamp(self._wall(), UTC).date()
         try:
             await self._store.tidy(today - timedelta(days=self._keep_days or 0))
-        except StoreError as error:
-            self._report_failure(error)
-            return False
-        return True
+        except StoreError as error:  # as where it may write, and not delete
+            self._observe(SinkFailed(error.kind))
+            _log.warning("usage: what is older than keep_days is not removed: %s", error)
 
     async def _drain(self, homes: Sequence[str]) -> None:
         """Export all entries of these homes' books, batch by batch."""
