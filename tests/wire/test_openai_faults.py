@@ -47,7 +47,8 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     # status, body, class, the status a client would see
     (400, said(), Rejected, 400),
     (409, said(), Rejected, 409),
-    (413, said(), Rejected, 413),
+    (413, said(), Unsuitable, 413),
+    (413, b"<html>", Unsuitable, 413),
     (422, said(), Rejected, 422),
     (400, said(code="context_length_exceeded"), Unsuitable, 400),
     (400, said(TOO_LONG), Unsuitable, 400),
@@ -66,7 +67,13 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, {"error_code": "BAD_REQUEST", "message": 'json: unknown field "store"'}, Unsuitable, 400),
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
     (400, said("unknown variant `input_audio`, expected `text`"), Unsuitable, 400),
-    # The words of xAI and z.ai for what is not to be said there
+    # The words of DeepSeek, xAI and z.ai for what is not to be said there
+    (
+        400,
+        said("Content Exists Risk", type="invalid_request_error", code="invalid_request_error"),
+        Unsuitable,
+        400,
+    ),
     (
         403,
         {
@@ -143,7 +150,48 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (422, said("`inputs` must have less than 1024 tokens. Given: 1500"), Unsuitable, 422),
     (400, said("prompt token count of 9000 exceeds the limit of 8192"), Unsuitable, 400),
     (400, said("Input tokens exceed the configured limit of 272000 tokens."), Unsuitable, 400),
+    (
+        400,
+        said("Input length (160062 tokens) exceeds the maximum allowed length (59862 tokens)."),
+        Unsuitable,
+        400,
+    ),
+    (
+        400,
+        said("The decoder prompt (length 9000) is longer than the maximum model length of 8192."),
+        Unsuitable,
+        400,
+    ),
+    (400, {"message": "max tokens of 200000 exceeded"}, Unsuitable, 400),
+    (
+        400,
+        said("parameter.enable_thinking must be set to false for non-streaming calls"),
+        Unsuitable,
+        400,
+    ),
     # What is wrong with the request itself, or with our account, is not.
+    (429, said("Insufficient balance or no resource package.", code="1113"), Misconfigured, 502),
+    (429, said("余额不足或无可用资源包,请充值。", code="1113"), Misconfigured, 502),
+    (429, said("suspended", type="exceeded_current_quota_error"), Misconfigured, 502),
+    (
+        429,
+        {
+            "code": "Some resource has been exhausted",
+            "error": "Your team t has either used all available credits or reached its limit.",
+        },
+        Misconfigured,
+        502,
+    ),
+    (400, said("Unknown Model, please check the model code.", code="1211"), Misconfigured, 502),
+    (400, said("模型不存在，请检查模型代码。", code="1211"), Misconfigured, 502),  # noqa: RUF001
+    (400, {"code": "invalid argument", "error": "Model not found: grok-9"}, Misconfigured, 502),
+    (400, said("The model requires terms.", code="model_terms_required"), Misconfigured, 502),
+    (
+        400,
+        said("The chatCompletion operation does not work", code="OperationNotSupported"),
+        Misconfigured,
+        502,
+    ),
     (400, said("Missing parameter: 'x'", code="missing_required_parameter"), Rejected, 400),
     (400, said("Invalid value: 'x'", code="invalid_value"), Rejected, 400),
     (400, said("You uploaded an unsupported image.", code="invalid_image_format"), Rejected, 400),

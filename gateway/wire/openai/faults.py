@@ -28,11 +28,12 @@ _BY_STATUS: Final[Mapping[int, Kind]] = {
     **faults.BY_STATUS,
     408: Faulty,
     412: Misconfigured,
+    413: Unsuitable,
     424: Faulty,
     498: Overloaded,
 }
-"""412: Fireworks has suspended the account. 424: what TGI, or a model in Azure, failed in.
-498: Groq's flex tier has no capacity left.
+"""412: Fireworks has suspended the account. 413: each host has its own limit of bytes. 424: what
+TGI, or a model in Azure, failed in. 498: Groq's flex tier has no capacity left.
 """
 _STATUS_OF: Final[Mapping[str, int]] = {
     **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "too_many_requests"), 429),
@@ -63,11 +64,14 @@ _OUR_ACCOUNT: Final = frozenset(
         "billing_hard_limit_reached",
         "billing_not_active",
         "budget_exceeded",  # LiteLLM's
+        "exceeded_current_quota_error",  # Kimi's
         "insufficient_balance",
         "invalid_api_key",
         "invalid_model",
         "model_decommissioned",
         "model_not_found",
+        "model_terms_required",  # Groq's
+        "operationnotsupported",  # Azure's, of a deployment that is not for chats
         "organization_restricted",
         "account_deactivated",
         "unsupported_country_region_territory",
@@ -105,8 +109,11 @@ _TOO_LONG_OR_FILTERED: Final = tuple(
         "exceeded model token limit", "range of input length", "range of max_tokens",
         "exceeds max length", "max_new_tokens` must be <=", "inputs` must have less than",
         "exceeds the limit of", "exceed the configured limit",
-        # xAI, z.ai
+        # SGLang, vLLM, Snowflake
+        "maximum allowed length", "maximum model length", "max tokens of",
+        # xAI, z.ai, DeepSeek
         "violates usage guidelines", "unsafe or sensitive content", "不安全或敏感内容",
+        "content exists risk",
     )
 )  # fmt: skip
 """Too long, or filtered; with any of the 4xx below."""
@@ -117,20 +124,26 @@ _THIS_MODEL: Final = tuple(
         "is unsupported", "unknown field",
         "unknown variant",
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
+        "for non-streaming calls",  # Qwen thinks only in streams
     )
 )  # fmt: skip
 """Phrases in a 400 or 422: another model or host may accept the request."""
 _THIS_REQUEST: Final[Mapping[int, Sequence[tuple[str, Kind]]]] = {
     404: (("no endpoints found that", Unsuitable), ("no allowed providers", Unsuitable)),
-    429: (("request too large for", Unsuitable),),
-}
+    429: (
+        ("request too large for", Unsuitable),
+        ("insufficient balance", Misconfigured), ("余额不足", Misconfigured),
+        ("used all available credits", Misconfigured),
+    ),
+}  # fmt: skip
 """404: no host of the model at OpenRouter takes such a request, or none of those that it names.
-429: it alone has more tokens than OpenAI allows our account for a minute.
+429: it alone has more tokens than OpenAI allows our account for a minute; or our account at z.ai,
+Kimi or xAI has no money left, for which no waiting helps.
 """
 _BAD_SETTING: Final = re.compile(
     r"\bapi[ _-]?key\b.*\b(?:not valid|invalid|incorrect)\b"
     r"|\b(?:invalid|incorrect)\b.*\bapi[ _-]?key\b"
-    r"|\bnot a valid model\b|\binvalid model\b|\bmodel not exist\b"
+    r"|\bnot a valid model\b|\b(?:invalid|unknown) model\b|\bmodel not (?:exist|found)\b|模型不存在"
     r"|\bmodel\b.*\b(?:does not exist|decommissioned|no longer (?:supported|available))\b",
     re.IGNORECASE,
 )
