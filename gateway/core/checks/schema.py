@@ -5,7 +5,7 @@ a value against is not used. A schema that cannot be used is not the answer's fa
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
@@ -27,6 +27,9 @@ _UNBOUNDED: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recurs
 _ID: Final = "id"
 """Names a schema of draft 4; in all others it is a word, as in an example of an object."""
 _DRAFT_4: Final = b"draft-04"
+_DEFINITIONS: Final = ("$defs", "definitions")
+_STEPS: Final = 20_000
+"""Nodes weighed, some of them again and again: so many take some 50 ms."""
 _ANY_REFERENCE: Final = re.compile(rb"[Rr]ef|\\u")
 _BACKTRACKS: Final = 10_000
 _PATTERNS: Final = 256
@@ -132,45 +135,84 @@ def _patterns(tree: Any) -> set[str]:
 
 def _too_costly(tree: Any) -> bool:
     names = (*_UNBOUNDED, _ID) if _DRAFT_4 in msgspec.json.encode(tree) else _UNBOUNDED
-    work, depth = _weigh(tree, tree, {}, names)
+    if any(isinstance(node.get(name), str) for node in _below(tree) for name in names):
+        return True
+    work, depth, _ = _Scales(tree).weigh(tree)
     return work > WORK or depth > DEPTH
 
 
-_Weight = tuple[int, int]
-_TOO_MUCH: Final[_Weight] = (WORK + 1, DEPTH + 1)
+def _below(root: Any) -> Iterator[dict[str, Any]]:
+    """The objects in a schema, without itself."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict) and node is not root:
+            yield node
+        if isinstance(node, dict | list):
+            pending += node.values() if isinstance(node, dict) else node
 
 
-def _weigh(node: Any, root: Any, known: dict[int, _Weight], unbounded: tuple[str, ...]) -> _Weight:
-    """How many schemas stand below a node and how deep, each local reference followed once.
+_Weight = tuple[int, int, int]
 
-    A reference back to where we are counts nothing: the validator remembers those. With a key that
-    is `unbounded` nobody knows.
+
+class _Scales:
+    """How many schemas stand below a node and how deep, local references followed. What the root
+    defines counts where it is referred to.
+
+    A reference back to where we are counts nothing: the validator remembers those. Who refers back
+    is weighed anew where it is reached by another way, as much more may stand below it there.
     """
-    if not isinstance(node, dict | list):
-        return 0, 0
-    if id(node) in known:
-        return known[id(node)]
-    known[id(node)] = 0, 0
-    below = list(node.values()) if isinstance(node, dict) else list(node)
-    if isinstance(node, dict):
-        if any(isinstance(node.get(key), str) for key in unbounded) and node is not root:
-            return _TOO_MUCH
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._known: dict[int, tuple[int, int]] = {}
+        self._above: dict[int, int] = {}
+        """Where we are: the nodes from the root down, each with its place among them."""
+        self._steps = _STEPS
+
+    def weigh(self, node: Any) -> _Weight:
+        """Work, depth, and the highest place above that it refers back to."""
+        place = len(self._above)
+        if not isinstance(node, dict | list):
+            return 0, 0, place
+        if id(node) in self._known:
+            return *self._known[id(node)], place
+        if id(node) in self._above:
+            return 0, 0, self._above[id(node)]
+        self._steps -= 1
+        if self._steps < 0:
+            return WORK + 1, DEPTH + 1, place
+        self._above[id(node)] = place
+        work, depth, highest = 1, 0, place
+        for child in self._applied(node):
+            more, deeper, back = self.weigh(child)
+            work += more
+            depth = max(depth, deeper)
+            highest = min(highest, back)
+            if work > WORK:
+                break
+        del self._above[id(node)]
+        if highest == place:
+            self._known[id(node)] = work, depth + 1
+        return work, depth + 1, highest
+
+    def _applied(self, node: dict[str, Any] | list[Any]) -> list[Any]:
+        if isinstance(node, list):
+            return node
+        leaves_out = _DEFINITIONS if node is self._root else ()
+        applied = [each for key, each in node.items() if key not in leaves_out]
         reference = node.get("$ref")
         if isinstance(reference, str):
-            below.append(_target(reference, root))
-    work, depth = 1, 0
-    for child in below:
-        more, deeper = _weigh(child, root, known, unbounded)
-        work += more
-        depth = max(depth, deeper)
-    known[id(node)] = min(work, WORK + 1), depth + 1
-    return known[id(node)]
+            applied.append(_target(reference, self._root))
+        return applied
 
 
 def _target(reference: str, root: Any) -> Any:
-    """What a local reference points to. None for one that the validator will not follow either."""
+    """What a local reference points to, whatever name of the document it begins with. None for one
+    that the validator will not follow either.
+    """
     node = root
-    for name in unquote(reference).split("/")[1:]:
+    for name in unquote(reference.partition("#")[2]).split("/")[1:]:
         key = name.replace("~1", "/").replace("~0", "~")
         if isinstance(node, Mapping):
             node = node.get(key)
