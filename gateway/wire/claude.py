@@ -34,6 +34,8 @@ accept it as well (BerriAI/litellm#41203).
 """
 BINDS: Final = (5, 1)
 """The first version that checks a thinking block sent back against everything before it."""
+HIDES: Final = (4, 7)
+"""The first version that omits its thinking unless `display` is set, at every host."""
 _ALWAYS_THINKS: Final = re.compile(r"-(?:fable|mythos)-")
 """Model families that cannot turn thinking off."""
 _VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?![\d.])")

@@ -251,7 +251,7 @@ GENERATIONS: Final[dict[str, tuple[str, JSON, JSON]]] = {
     "4.8 at Bedrock does": (
         "eu.anthropic.claude-opus-4-8",
         {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"},
-        {"thinking": {"type": "adaptive"}}),
+        {"thinking": {"type": "adaptive", "display": "summarized"}}),
     "4.6 knows no xhigh": ("eu.anthropic.claude-opus-4-6-v1:0", {"reasoning_effort": "xhigh"},
                            {"output_config": {"effort": "max"}}),
     "4.7 knows xhigh": ("claude-opus-4-7", {"reasoning_effort": "xhigh"},

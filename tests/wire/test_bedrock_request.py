@@ -93,6 +93,11 @@ def adaptive(effort: str) -> JSON:
     return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
 
 
+def shown(effort: str) -> JSON:
+    """From 4.7 on thinking is omitted unless it is asked for."""
+    return adaptive(effort) | {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
 def budget(tokens: int) -> JSON:
     return {"thinking": {"type": "enabled", "budget_tokens": tokens}}
 
@@ -111,7 +116,7 @@ ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (CLAUDE, {"reasoning_effort": "low", "tools": [WEATHER], "tool_choice": "required"}, None),
     # Until 4.7 a forced tool rules thinking out here; the effort is still a hint.
     (OPUS, {"reasoning_effort": "low", **FORCED}, {"output_config": {"effort": "low"}}),
-    (OPUS_8, {"reasoning_effort": "low", **FORCED}, adaptive("low")),
+    (OPUS_8, {"reasoning_effort": "low", **FORCED}, shown("low")),
     (OPUS, {"thinking": {"type": "adaptive"}, **FORCED}, None),
     (OPUS, {"thinking": {"type": "disabled"}, **FORCED}, {"thinking": {"type": "disabled"}}),
     (OPUS_8, {"thinking": {"type": "adaptive"}, **FORCED}, {"thinking": {"type": "adaptive"}}),
@@ -123,7 +128,7 @@ ADDITIONAL: Final[list[tuple[Target, JSON, JSON | None]]] = [
     (ALWAYS, {"reasoning_effort": "none"}, {"output_config": {"effort": "low"}}),
     (OPUS, {"reasoning_effort": "minimal"}, adaptive("low")),
     (OPUS, {"reasoning_effort": "xhigh"}, adaptive("max")),
-    (NEWEST, {"reasoning_effort": "xhigh"}, adaptive("xhigh")),
+    (NEWEST, {"reasoning_effort": "xhigh"}, shown("xhigh")),
     (GPT_OSS, {"reasoning_effort": "medium"}, {"reasoning_effort": "medium"}),
     (GPT_OSS, {"reasoning_effort": "xhigh"}, {"reasoning_effort": "high"}),
     (NOVA, {"reasoning_effort": "minimal"},
@@ -265,10 +270,11 @@ FAMILIES: Final[list[tuple[str, Model]]] = [
     ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
         Model("anthropic", thinks="budget", both_samplers=False, schemas=True)),
     ("global.anthropic.claude-opus-4-7", Model("anthropic", thinks="adaptive",
-        thinks_with_forced_tool=False, xhigh=True, takes_sampling=False, both_samplers=False,
+        thinks_with_forced_tool=False, hides_thinking=True, xhigh=True, takes_sampling=False,
+        both_samplers=False, schemas=True)),
+    ("global.anthropic.claude-opus-4-8", Model("anthropic", thinks="adaptive",
+        hides_thinking=True, xhigh=True, takes_sampling=False, both_samplers=False,
         schemas=True)),
-    ("global.anthropic.claude-opus-4-8", Model("anthropic", thinks="adaptive", xhigh=True,
-        takes_sampling=False, both_samplers=False, schemas=True)),
     ("mistral.mistral-large-3-675b", Model("mistral", takes_thinking=False, schemas=True,
         mixes_text_and_tools=False, caches=False, takes_result_status=False, caches_tools=False)),
 ]  # fmt: skip

@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.wire.claude import BINDS, knows_xhigh, thinking_off, thinks_with_forced_tool, version
+from gateway.wire.claude import (
+    BINDS,
+    HIDES,
+    knows_xhigh,
+    thinking_off,
+    thinks_with_forced_tool,
+    version,
+)
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -21,8 +28,8 @@ class Generation(Struct, frozen=True):
     thinks_with_forced_tool: bool = True
     """See claude.thinks_with_forced_tool."""
     hides_thinking: bool = False
-    """Omits its thinking unless `display` is set (4.7 on; anthropics/claude-code#49268). Not
-    sent to Bedrock: no documentation says that it accepts `display`."""
+    """Omits its thinking unless `display` is set (4.7 on; anthropics/claude-code#49268; at Bedrock
+    anthropics/claude-agent-sdk-typescript#373)."""
     thinking_off: Mapping[str, Any] | None = NOTHING
     """See claude.thinking_off."""
     xhigh: bool = False
@@ -46,7 +53,7 @@ def generation(upstream: str) -> Generation:
     return Generation(
         adaptive=model_version >= (4, 6),
         thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=bedrock),
-        hides_thinking=model_version >= (4, 7) and not bedrock,
+        hides_thinking=model_version >= HIDES,
         thinking_off=thinking_off(upstream),
         xhigh=knows_xhigh(upstream),
         takes_sampling=model_version < (4, 7),

@@ -17,7 +17,6 @@ from gateway.wire.request_fields import ResponseFormat
 _GPT_OSS_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "xhigh": "high", "max": "high"}
 _NOVA_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "low": "low"}
 """Every other effort is `medium`: with `high`, Nova 2 accepts no output limit."""
-_ADAPTIVE: Final = {"thinking": {"type": "adaptive"}}
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -61,7 +60,10 @@ def thinking(
         case "adaptive":
             level = claude.adaptive_effort(effort, xhigh=accepts.xhigh)
             fields: dict[str, Any] = {"output_config": {"effort": level}}
-            return fields if forced and not accepts.thinks_with_forced_tool else _ADAPTIVE | fields
+            if forced and not accepts.thinks_with_forced_tool:
+                return fields
+            shown = {"display": "summarized"} if accepts.hides_thinking else {}
+            return {"thinking": {"type": "adaptive"} | shown} | fields
         case "budget":
             budget = claude.thinking_budget(
                 effort, max_tokens, forced=forced, thoughts_missing=thoughts_missing

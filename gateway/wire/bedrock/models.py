@@ -15,7 +15,14 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from gateway.wire.claude import BINDS, knows_xhigh, thinking_off, thinks_with_forced_tool, version
+from gateway.wire.claude import (
+    BINDS,
+    HIDES,
+    knows_xhigh,
+    thinking_off,
+    thinks_with_forced_tool,
+    version,
+)
 
 NOTHING: Final[Mapping[str, Any]] = {}
 Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
@@ -42,6 +49,8 @@ class Model(Struct, frozen=True):
     """See claude.thinking_off."""
     binds_thinking: bool = False
     """Refuses thinking blocks sent back after a changed conversation; see claude.forgiving."""
+    hides_thinking: bool = False
+    """Omits its thinking unless `display` is set (Claude 4.7 on)."""
     xhigh: bool = False
     """Accepts the effort `xhigh`, between `high` and `max` (Claude 4.7 on)."""
     takes_sampling: bool = True
@@ -105,6 +114,7 @@ def _claude(name: str) -> Model:
         thinks_with_forced_tool=thinks_with_forced_tool(model_version, bedrock=True),
         thinking_off=thinking_off(name),
         binds_thinking=model_version >= BINDS,
+        hides_thinking=model_version >= HIDES,
         xhigh=knows_xhigh(name),
         takes_sampling=model_version < (4, 7),
         both_samplers=model_version < (4, 1),
