@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from gateway.core.accounts import Account, Amounts, Hold, Purse
+from gateway.core.accounts import Account, Amounts, Balance, Hold, Purse
 from gateway.core.catalog import Budget, Organisation, Tenant
 from gateway.core.errors import LedgerDown
 from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
@@ -73,6 +73,30 @@ async def test_tenants_and_their_organisation_are_read() -> None:
         BudgetRead(account(members[0]), DAY[0], 0, 0),
         BudgetRead(account(members[1]), DAY[0], 0, 30),
     ]
+
+
+async def test_what_a_reload_took_away_is_not_told_by_a_round_that_began_before() -> None:
+    """Its gauges would stay as they were, and an alert of them go on for ever."""
+    events, reached, gate = list[Event](), asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryLedger):
+        async def balances(self, purse: Purse) -> tuple[Balance, ...]:
+            read = await super().balances(purse)
+            reached.set()
+            await gate.wait()
+            return read
+
+    gone, stays = Tenant("gone", budgets=DAY), Tenant("stays", budgets=DAY)
+    janitor = Janitor(Slow(lambda: 1_000_000.0), [gone, stays], events.append)
+    reading = asyncio.create_task(janitor.round())
+    await reached.wait()
+    events.clear()
+    janitor.reconfigure([stays])
+    gate.set()
+    await reading
+    assert events == []
+    await janitor.round()
+    assert events == [HoldsRead("stays", 0), BudgetRead(account(stays), DAY[0], 0, 0)]
 
 
 async def test_a_large_organisation_is_read_whole() -> None:

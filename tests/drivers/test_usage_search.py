@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec import structs
 
 from gateway.core.accounts import Amounts
 from gateway.core.money import Nanos
-from gateway.core.records.entry import Entry
+from gateway.core.records.entry import Entry, Kind
+from gateway.core.records.record import COMPARED
 from gateway.drivers.usage.books import Books
 from gateway.drivers.usage.jsonl_store import JsonlStore
 from gateway.drivers.usage.search import Search
@@ -42,7 +44,7 @@ OLD: Final = [entry(f"o{number}", "old", NOON - 30 * HOUR_MS + number) for numbe
 
 @pytest.mark.parametrize(
     ("ago_ms", "pages"),
-    [(MINUTE_MS, 2), (7 * MINUTE_MS, 4), (2 * HOUR_MS, 3), (5 * HOUR_MS + 57 * MINUTE_MS, 7)],
+    [(MINUTE_MS, 2), (17 * MINUTE_MS, 4), (2 * HOUR_MS, 3), (5 * HOUR_MS + 57 * MINUTE_MS, 7)],
 )
 async def test_the_newest_are_looked_at_first(ago_ms: int, pages: int) -> None:
     """And more, where some of it may lie before what was looked at."""
@@ -51,6 +53,38 @@ async def test_the_newest_are_looked_at_first(ago_ms: int, pages: int) -> None:
     found = await Search(book, lambda: NOON / 1_000)("acme", "mine")
     assert [each.attempt for each in found] == ["m0", "m1"]
     assert len(book.read) == pages
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("m0", 14, "settled"), ("m1", 4, "settled")],
+        [("m0", 45, "settled"), ("m1", 2, "expired")],
+        [("m0", 500, "settled"), ("m1", 490, "expired"), ("m1", 1, "corrected")],
+        [("m0", 90, "settled"), ("m1", 1, "charged")],
+    ],
+)
+async def test_what_came_long_after_the_others_is_not_all(
+    entries: Sequence[tuple[str, int, Kind]],
+) -> None:
+    """A request that took ten minutes, a hold that expired, its true cost, a journal's charge."""
+    made = [
+        structs.replace(entry(hold, "mine", NOON - ago * MINUTE_MS), kind=kind)
+        for hold, ago, kind in entries
+    ]
+    found = await Search(Book([*OLD, *made]), lambda: NOON / 1_000)("acme", "mine")
+    assert [each.attempt for each in found] == [hold for hold, _, _ in entries]
+
+
+async def test_a_comparison_is_none_of_these() -> None:
+    late = entry("c", "mine~guard", NOON - MINUTE_MS + 5)
+    assert late.record is not None
+    compared = structs.replace(late.record, purpose=COMPARED)
+    late = structs.replace(late, kind="charged", record=compared)
+    book = Book([*OLD, entry("m", "mine", NOON - MINUTE_MS), late])
+    found = await Search(book, lambda: NOON / 1_000)("acme", "mine")
+    assert [each.attempt for each in found] == ["m", "c"]
+    assert len(book.read) == 2
 
 
 async def test_what_is_not_there_is_looked_for_everywhere() -> None:

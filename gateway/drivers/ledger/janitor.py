@@ -100,10 +100,10 @@ class Janitor:
         if self._retries is not None:
             self._observe(RetriesRead(self._retries()))
         self._show_circuits()
-        healthy = True
+        healthy, current = True, self._groups
         for group in self._groups_to_read():
             try:
-                await self._read_group(group)
+                await self._read_group(group, current)
             except LedgerDown:
                 return
             except Exception as error:  # noqa: BLE001 - one home's trouble is not the others'
@@ -131,10 +131,16 @@ class Janitor:
             self._next_index = (self._next_index + 1) % len(self._groups)
         return list(groups)
 
-    async def _read_group(self, group: BudgetGroup) -> None:
+    async def _read_group(self, group: BudgetGroup, current: Sequence[BudgetGroup]) -> None:
+        """Nothing is told once `current` are not the groups any more: the gauges of budgets that a
+        reload took away would stay as they were.
+        """
         if group.first:
-            self._observe(HoldsRead(group.home, await self._ledger.open_holds(group.home)))
-        for each in await self._ledger.balances(group.purse):
+            holds = await self._ledger.open_holds(group.home)
+            if current is self._groups:
+                self._observe(HoldsRead(group.home, holds))
+        balances = await self._ledger.balances(group.purse)
+        for each in balances if current is self._groups else ():
             self._observe(BudgetRead(each.account, each.budget, each.spent, each.held))
 
 

@@ -12,14 +12,15 @@ from msgspec import structs
 from gateway.core.ports import Clock
 from gateway.core.records.entry import Entry
 from gateway.core.records.line import Line, line_of, when
-from gateway.core.records.record import is_of
+from gateway.core.records.record import COMPARED, is_of
 
 _PAGE: Final = 500
 """Entries that are read at once: a few milliseconds of the event loop's time."""
-_SPANS_MS: Final = (600_000, 21_600_000)
-"""The last ten minutes, the last six hours; then all there is."""
-_MAX_REQUEST_MS: Final = 300_000
-"""How long a request may take: records this near to a span's start may have earlier ones."""
+_SPANS_MS: Final = (1_800_000, 21_600_000)
+"""The last half an hour, the last six hours; then all there is."""
+_MAX_REQUEST_MS: Final = 1_200_000
+"""How long a request and what goes on behind it may take, each up to the usual `hold_ttl_s`:
+records this near to a span's start may have earlier ones."""
 _EARLIEST_MS: Final = 1_000_000_000_000
 """Unix milliseconds: smaller numbers are counts of a ledger without times."""
 
@@ -49,7 +50,7 @@ class Search:
             for span in _SPANS_MS:
                 since = now - span
                 found = await self._entries_since(home, request_id, f"{since}-0")
-                if found and min(map(when, found)) > since + _MAX_REQUEST_MS:
+                if found and _complete(found, since + _MAX_REQUEST_MS):
                     return _lines(home, found)
             return _lines(home, await self._entries_since(home, request_id, ""))
 
@@ -64,6 +65,18 @@ class Search:
                     holds.add(entry.hold)
             after = page[-1].at
         return found
+
+
+def _complete(entries: Sequence[Entry], first_ms: int) -> bool:
+    """Whether no entry of theirs can be before these. What expired, was corrected, or was charged
+    without its hold came any time after the others.
+    """
+    for entry in entries:
+        record = entry.record
+        compared = record is not None and record.purpose == COMPARED
+        if when(entry) <= first_ms or (entry.kind != "settled" and not compared):
+            return False
+    return True
 
 
 def _lines(home: str, entries: Sequence[Entry]) -> list[Line]:
