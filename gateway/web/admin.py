@@ -62,7 +62,7 @@ class Admin:
             openapi_url=None,
             redirect_slashes=False,  # as the public ones: web/api.py
         )
-        tell_failures(app, _NOTHING)
+        tell_failures(app, lambda _: _NOTHING)
         keys, one = f"{PREFIX}/keys", f"{PREFIX}/keys/{{key_id}}"
         app.add_api_route(keys, self.create, methods=["POST"])
         app.add_api_route(keys, self.list_keys)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -16,7 +16,7 @@ from gateway.core.explain.prices import rates, search_fee
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import begin
 from gateway.core.patterns import allowed
-from gateway.core.plan import Plan, PlanContext, make_plan
+from gateway.core.plan import Plan, PlanContext, make_plan, peak_price
 from gateway.core.prompt_caches import beginning
 from gateway.core.records.line import Line
 from gateway.core.rule_traits import climbed
@@ -30,6 +30,8 @@ from gateway.web.failures import tell_failures
 from gateway.web.headers import read_headers
 from gateway.web.named import Named
 from gateway.web.parse import read_request
+
+_COMMON: Final = {"object": "model", "created": 0}
 
 Probe = Callable[[str], Awaitable[str | None]]
 """Asked of a tenant's. None when what it probes is well; otherwise what is wrong."""
@@ -81,6 +83,7 @@ class Api:
     def reconfigure(self, snapshot: Snapshot) -> None:
         """List what this configuration has."""
         self.models = {entry["id"]: entry for entry in list_models(snapshot.catalog)}
+        self.deployed = {entry["id"]: entry for entry in list_deployed(snapshot.catalog)}
         self.tenant = next(iter(snapshot.tenants))
         self.log_content = "off" if snapshot.log is None else snapshot.log.content
 
@@ -138,8 +141,9 @@ class Api:
     async def one_model(self, request: Request) -> Response:
         patterns = (await self._caller(request)).tenant.models
         name: str = request.path_params["name"]
-        entry = self.models.get(name)
-        if entry is None or not allowed(patterns, name):
+        entry = self.models.get(name) or self.deployed.get(name)
+        names = {name, name.rpartition("/")[2]}  # who may ask for a model may say where
+        if entry is None or not any(allowed(patterns, each) for each in names):
             raise UnknownModel(f"The model '{name[:100]}' does not exist here.", param="model")
         return _json(entry)
 
@@ -215,7 +219,7 @@ def _names_in(path: str) -> dict[str, Any]:
 
 def list_models(catalog: Catalog) -> list[dict[str, Any]]:
     """Routes, tiers and models as OpenAI lists models, with what we know of them beside it."""
-    common = {"object": "model", "created": 0, "owned_by": "tollgate"}
+    common = {**_COMMON, "owned_by": "tollgate"}
     listed: list[dict[str, Any]] = []
     for route in catalog.routes.values():
         checks = [check.name for check in route.checks]
@@ -224,10 +228,21 @@ def list_models(catalog: Catalog) -> list[dict[str, Any]]:
     for tier in catalog.tiers.values():
         names = [entry.model for entry in tier.models]
         listed.append({"id": tier.name, **common, "kind": "tier", "models": names})
-    listed += [
-        {"id": m.name, **common, "kind": "model", **_about(m)} for m in catalog.models.values()
+    return listed + [_entry(model.name, model) for model in catalog.models.values()]
+
+
+def list_deployed(catalog: Catalog) -> list[dict[str, Any]]:
+    """Each "provider/model": as its model, of that one host."""
+    return [
+        _entry(host.name, structs.replace(model, deployments=(host,), price=price))
+        for model in catalog.models.values()
+        for host in model.deployments
+        for price in (peak_price(model, host, 0),)
     ]
-    return listed
+
+
+def _entry(name: str, model: Model) -> dict[str, Any]:
+    return {"id": name, **_COMMON, "kind": "model", **_about(model)}
 
 
 def _about(model: Model) -> Mapping[str, Any]:

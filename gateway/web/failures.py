@@ -1,5 +1,6 @@
 """How FastAPI's doors tell that something is wrong: as OpenAI's error objects."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -17,8 +18,21 @@ _NOTHING: Final = (
 )
 
 
-def tell_failures(app: FastAPI, nothing: str = _NOTHING) -> None:
-    """Each error of the app in OpenAI's shape. `nothing` is the message of a 404."""
+_CHAT_ONLY: Final = (
+    "There is nothing at this path. Of OpenAI's API this gateway has chat completions, at "
+    "/v1/chat/completions, and models: a client that asks the Responses API is to be set to chat "
+    "completions."
+)
+"""Where the base_url is right: many clients ask the Responses API unless they are told not to."""
+
+
+def _nothing(path: str) -> str:
+    right = path.startswith("/v1/") and not path.startswith("/v1/v1/") and path != "/v1/"
+    return _CHAT_ONLY if right else _NOTHING
+
+
+def tell_failures(app: FastAPI, nothing: Callable[[str], str] = _nothing) -> None:
+    """Each error of the app in OpenAI's shape. `nothing` is the message of a 404, by its path."""
     app.add_exception_handler(GatewayError, _failed)
     app.add_exception_handler(HTTPException, partial(_no_such_door, nothing))
     app.add_exception_handler(ConnectionAbortedError, _gone)
@@ -43,14 +57,16 @@ async def _gone(request: Request, error: Exception) -> Response:
     return await _failed(request, ClientGone("The client went away."))
 
 
-async def _no_such_door(nothing: str, request: Request, error: Exception) -> Response:
+async def _no_such_door(
+    nothing: Callable[[str], str], request: Request, error: Exception
+) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         response = await _failed(
             request, MethodNotAllowed(f"{request.method} is not allowed here.")
         )
         response.headers["allow"] = _allowed(request)
         return response
-    return await _failed(request, NotFound(nothing))
+    return await _failed(request, NotFound(nothing(request.scope["path"])))
 
 
 def _allowed(request: Request) -> str:

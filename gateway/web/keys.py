@@ -105,7 +105,7 @@ class Keyring:
         found = self.known(authorization) or self._anybody
         if found is not None:
             return found
-        if not authorization:
+        if authorization[:7].lower() != _BEARER or not authorization[7:].strip():
             raise Unauthenticated(
                 "No API key was given. Send it as 'Authorization: Bearer <key>'; "
                 "make one with `tollgate key new <tenant>`."

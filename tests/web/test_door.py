@@ -173,6 +173,26 @@ async def test_a_base_url_that_is_wrong_is_told_where_the_door_is(
     )
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/embeddings", "/v1/chat/completions/"])
+async def test_another_api_of_openais_is_told_what_there_is(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    message = error(await http.post(path, json=ASK), 404, "not_found")["message"]
+    assert "/v1/chat/completions, and models: a client that asks the Responses API" in message
+    assert "base_url" not in message, "that is right"
+
+
+async def test_a_model_at_one_provider_is_described(http: httpx.AsyncClient) -> None:
+    """As any other name that `model` can be; who may ask for the model may say where."""
+    model = (await http.get("/v1/models/right")).json()
+    assert model["providers"] == ["p"]
+    assert (await http.get("/v1/models/p/right")).json() == model | {"id": "p/right"}
+    narrow = {"authorization": f"Bearer {NARROW}"}
+    assert (await http.get("/v1/models/p/stall", headers=narrow)).json()["id"] == "p/stall"
+    refused = await http.get("/v1/models/p/right", headers=narrow)
+    error(refused, 404, "model_not_found")
+
+
 async def test_its_description_is_made_without_a_warning(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/openapi.json")).json()["paths"]
     assert {path: list(methods) for path, methods in paths.items()} == {

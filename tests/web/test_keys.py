@@ -64,9 +64,10 @@ def test_anybody_is_the_anonymous_tenant_where_there_is_one(header: bytes) -> No
     assert (caller.tenant.name, caller.key) == ("open", None)
 
 
-def test_without_a_key_it_is_told_how_to_get_one() -> None:
-    with pytest.raises(Unauthenticated, match="tollgate key new"):
-        Keyring([ACME]).caller(b"")
+@pytest.mark.parametrize("header", [b"", b"Bearer", b"Bearer  ", b"s-one", b"Basic s-one"])
+def test_without_a_key_it_is_told_how_to_send_one(header: bytes) -> None:
+    with pytest.raises(Unauthenticated, match=r"'Authorization: Bearer <key>'.*tollgate key new"):
+        Keyring([ACME]).caller(header)
 
 
 @pytest.mark.parametrize(
