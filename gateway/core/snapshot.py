@@ -233,7 +233,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`) and data stores "
     "(the tools `retrieval` and `fileSearch`): it reads them with the rights of its key or "
     "account, for every tenant. Otherwise such a request is refused.",
-    "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason.",
+    "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason, "
+    "ignores it, or does not count thoughts by it.",
     "max_tokens": "It knows `max_tokens` only, not `max_completion_tokens`.",
     "no_developer_role": "It does not know the role `developer`: `system` is sent.",
     "no_stream_usage": "It refuses to be asked for the usage of a stream.",

@@ -180,3 +180,35 @@ def test_a_host_without_tools_is_not_asked_for_them(shipped_snapshot: Snapshot) 
         ProviderCalls(providers).write(
             Candidate(model, there, "none", 9, Nanos(0)), request, stream=False
         )
+
+
+LIMITED = b'{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5,"n":N}'
+
+
+def sent_to(host: str, snapshot: Snapshot, *, n: int = 1) -> dict[str, object]:
+    there = Deployment(f"{host}/m", host, "m")
+    model = Model("m", (there,), FREE, 9, 9, 9)
+    body = LIMITED.replace(b"N", b"%d" % n)
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    request = ChatRequest(fields, "m", max_tokens=5, n=n)
+    call = ProviderCalls({host: snapshot.providers[host]}).write(
+        Candidate(model, there, "none", 9, Nanos(0)), request, stream=False
+    )
+    sent: dict[str, object] = json.loads(call.http.body)
+    return sent
+
+
+@pytest.mark.parametrize("host", ["azure", "dashscope", "openai", "snowflake"])
+def test_the_limit_has_the_name_that_bounds_all_that_is_billed(
+    host: str, shipped_snapshot: Snapshot
+) -> None:
+    sent = sent_to(host, shipped_snapshot)
+    assert {name: sent[name] for name in sent if name.startswith("max_")} == {
+        "max_completion_tokens": 5
+    }
+
+
+def test_a_host_that_gives_one_answer_is_asked_for_one(shipped_snapshot: Snapshot) -> None:
+    assert sent_to("groq", shipped_snapshot)["model"] == "m"
+    with pytest.raises(Unsuitable, match="n: groq cannot do this"):
+        sent_to("groq", shipped_snapshot, n=2)
