@@ -39,6 +39,8 @@ class Call(Struct, eq=False):
     life: LifeContext
     wanted: Round
     candidate: Candidate
+    sized: Candidate
+    """The same, with what its round adds to the prompt."""
     hold: Hold
     request: ChatRequest
     """What it asks, as the checks of its round need it."""
@@ -50,13 +52,13 @@ class Call(Struct, eq=False):
 
     async def ask(self, timeout_s: float) -> Outcome:
         """Wait for the whole answer and judge it."""
-        candidate, request, upstream = self.candidate, self.request, self.life.world.upstream
+        request, upstream = self.request, self.life.world.upstream
         try:
-            answer = await upstream.send(candidate, request, timeout_s=timeout_s)
+            answer = await upstream.send(self.sized, request, timeout_s=timeout_s)
         except BaseException as error:
             self.failed(error, Tally(self.count_cap()), timeout_s)
             if isinstance(error, UpstreamError):
-                return Failed(candidate, error)
+                return Failed(self.candidate, error)
             raise
         usage, counted = billed(answer, request, self.count_cap)
         self.settle("ok", usage, counted=counted)
@@ -93,10 +95,10 @@ class Call(Struct, eq=False):
 
         So the generator has begun before anybody else holds it, and closing it always settles.
         """
-        life, candidate, request = self.life, self.candidate, self.request
+        world, request = self.life.world, self.request
         tally = Tally(self.count_cap())
         try:
-            deltas = life.world.upstream.stream(candidate, request, timeout_s=timeout_s)
+            deltas = world.upstream.stream(self.sized, request, timeout_s=timeout_s)
             async with aclosing(deltas):
                 with suppress(StopAsyncIteration):
                     some = await anext(deltas)

@@ -28,9 +28,9 @@ async def reserve(
     `request` has the round's `messages`, too. Calls that are made at once share a `lock`.
     """
     world, about, tab = life.world, life.about, life.tab
-    nanos, most, purse = candidate.ceiling, candidate.tokens, life.purse
-    if wanted.messages:
-        nanos, most = candidate.with_more(tokens.bound_of(wanted.messages))
+    added = wanted.messages
+    sized = candidate.with_more(tokens.bound_of(added)) if added else candidate
+    nanos, most, purse = sized.ceiling, sized.tokens, life.purse
     if tab.max_cost is not None and not tab.hold(nanos):
         return Stopped(candidate, BUDGET)
     if purse.per_call:
@@ -49,7 +49,7 @@ async def reserve(
         tab.release(nanos)
         return _refused(life, candidate, hold)
     tab.request_count = 0
-    call = Call(life, wanted, candidate, hold, request, world.clock())
+    call = Call(life, wanted, candidate, sized, hold, request, world.clock())
     try:  # whatever fails from now on settles the hold
         world.pace.call_started(candidate.deployment.name)
         tab.budget_left = hold.left

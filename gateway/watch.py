@@ -101,9 +101,7 @@ class _Watched:
 
     async def _read(self) -> Deltas:
         call = self.call
-        deltas = self.life.world.upstream.stream(
-            call.candidate, self.request, timeout_s=self.timeout_s
-        )
+        deltas = self.life.world.upstream.stream(call.sized, self.request, timeout_s=self.timeout_s)
         async with aclosing(deltas):
             with suppress(StopAsyncIteration):
                 some = await anext(deltas)

@@ -185,6 +185,7 @@ class ScriptedUpstream:
     asked: list[str] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     requests: list[ChatRequest] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     open: int = 0
 
     async def send(
@@ -228,6 +229,7 @@ class ScriptedUpstream:
         name = candidate.model.name
         turn = self.turns[name][self.asked.count(name)]
         self.asked.append(name)
+        self.candidates.append(candidate)
         self.timeouts.append(timeout_s)
         self.clock.now += turn.took_s
         return turn

@@ -26,7 +26,6 @@ from gateway.core.tokens import IMAGE_TOKENS, has_openai_tokenizer
 Draw = Callable[[], float]
 """A random number in [0, 1)."""
 
-
 _NOT_LEARNED: Final = Factors()
 
 T = TypeVar("T", bound=Any)
@@ -49,15 +48,18 @@ class Candidate(Struct, frozen=True):
     surcharges: Surcharges = NO_SURCHARGES
     """What it may be billed for beside fresh text."""
 
-    def with_more(self, tokens: int) -> tuple[Nanos, int]:
-        """The ceiling, and the tokens in all, with so many more going in."""
+    def with_more(self, tokens: int) -> "Candidate":
+        """The same with so many more tokens going in: they may leave less room for its answer."""
         if not tokens:
-            return self.ceiling, self.tokens
+            return self
         more = in_its_tokens(self.model, tokens)
-        prompt, answer = self.prompt + more, self.tokens - self.prompt
+        prompt, output = self.prompt + more, self.max_output
         price = peak_price(self.model, self.deployment, prompt)
-        most = ceiling(price, prompt, answer, self.surcharges, caches=True)
-        return most, self.tokens + more
+        most = ceiling(price, prompt, self.tokens - self.prompt, self.surcharges, caches=True)
+        output = min(output, max(self.model.usable_context - prompt, output - more, 1))
+        return structs.replace(
+            self, max_output=output, ceiling=most, tokens=self.tokens + more, prompt=prompt
+        )
 
 
 class Rung(Struct, frozen=True):

@@ -419,5 +419,5 @@ def test_sound_is_held_at_its_own_price_and_so_is_more_of_it() -> None:
     one, other, third = found.rungs[0].candidates
     assert other.ceiling - one.ceiling == 200 * 3 + 50 * 2
     assert third.ceiling - 2 * bound.tokens - 50 == 2 * 200 * 3 + 50 * 2
-    more = [each.with_more(10)[0] for each in (one, other)]
+    more = [each.with_more(10).ceiling for each in (one, other)]
     assert more[1] - more[0] == 200 * 3 + 50 * 2, "what goes in beside it is no audio"

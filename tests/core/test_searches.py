@@ -110,7 +110,7 @@ def test_a_plan_holds_the_fee_and_keeps_it_when_more_goes_in() -> None:
     plan = make_plan(LADDER, features(searches=3), PlanContext(Tenant("t")), never)
     candidate = plan.rungs[0].candidates[0]
     assert candidate.ceiling == 3 * CENT
-    assert candidate.with_more(5)[0] == 3 * CENT
+    assert candidate.with_more(5).ceiling == 3 * CENT
 
 
 def test_a_kept_plan_is_not_that_of_a_request_that_may_search_more() -> None:

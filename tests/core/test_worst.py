@@ -116,7 +116,7 @@ class Life:
     def _outcome(self, to: Candidate, end: str) -> Outcome:
         assert self.wanted is not None
         said, checks = self.wanted.messages, self.wanted.checks
-        held = to.with_more(tokens.bound_of(said))[0] if said else to.ceiling
+        held = to.with_more(tokens.bound_of(said)).ceiling if said else to.ceiling
         self.calls += 1
         if end == "reset":
             return Failed(to, Reset("closed"))

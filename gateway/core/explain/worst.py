@@ -174,8 +174,8 @@ class _Worst:
             *earlier, last = self._tries(rung.checks, to.max_output, messages, tries if tell else 1)
             if not tell:
                 earlier = [last] * (tries - 1)
-            before = sum(to.with_more(each.more)[0] + each.judged for each in earlier)
-            whole = before + to.with_more(last.more)[0]
+            before = sum(to.with_more(each.more).ceiling + each.judged for each in earlier)
+            whole = before + to.with_more(last.more).ceiling
             prompt = to.prompt + in_its_tokens(to.model, last.more)
             failed = whole if watched else before + _cost(to, prompt, 0, caches=self._caches)
             bills.append(Bill(to, whole + last.judged, failed, whole))
