@@ -33,6 +33,8 @@ class Collector:
     resources: list[dict[str, Any]] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     raw: bytes = b""
+    status: int = 200
+    """What it answers: of others than 200 it keeps nothing."""
 
     def of(self, kind: str) -> list[Seen]:
         """In the order in which they ended."""
@@ -54,8 +56,10 @@ class Collector:
                 self.heads.append(head.decode())
                 lines = head.decode().lower().split("\r\n")
                 length = next(int(x[15:]) for x in lines if x.startswith("content-length:"))
-                self.keep(await reader.readexactly(length))
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                body = await reader.readexactly(length)
+                if self.status == 200:
+                    self.keep(body)
+                writer.write(b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % self.status)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -39,13 +38,13 @@ from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Otel, Snapshot
 from gateway.drivers.tapped_upstream import HOLD, TappedUpstream
+from gateway.drivers.traces.exporter import Exporter
 from gateway.drivers.traces.names import NAMES, SCHEMA_URL, TAG
 from gateway.drivers.traces.places import Places
 from gateway.drivers.traces.traceparent import CALL_TRACEPARENT, PARENT, format_traceparent
 from gateway.drivers.traces.words import answer_messages, request_attributes, request_messages
 
 _PATH: Final = "/v1/chat/completions"
-_SEND_S: Final = 5
 _LIFE_CONTEXT: Final[ContextVar[Context | None]] = ContextVar("seen", default=None)
 """The trace context of this task's life, for background lives that follow it."""
 _VOTES: Final = frozenset({"vote", "arbitration"})
@@ -271,7 +270,7 @@ def _parent_context() -> Context | None:
 @asynccontextmanager
 async def open_traces(otel: Otel, snapshot: Snapshot, redactor: Redactor) -> AsyncIterator[Traces]:
     """Ended spans are flushed at the end, if the collector accepts them."""
-    exporter = OTLPSpanExporter(otel.endpoint, headers=dict(otel.headers), timeout=_SEND_S)
+    exporter = Exporter(otel)
     about = {"service.name": otel.service, "service.version": __version__}
     provider = TracerProvider(
         resource=Resource.create(about, SCHEMA_URL),
@@ -283,4 +282,5 @@ async def open_traces(otel: Otel, snapshot: Snapshot, redactor: Redactor) -> Asy
     try:
         yield Traces(tracer, otel, snapshot, redactor)
     finally:
+        exporter.stopping = True
         await asyncio.to_thread(provider.shutdown)
