@@ -1,5 +1,6 @@
 """Parses OpenAI's tools, tool_choice and tool calls for the dialects to translate."""
 
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -94,6 +95,32 @@ def split_call_id(value: Any, where: str) -> tuple[str, str | None]:
     if not isinstance(value, str) or not value:
         raise InvalidRequest(f"{where} must name a tool call", param=where)
     return split_id(value)
+
+
+class CallIds:
+    """Ids for the calls of a chat, each used once. Claude refuses a chat in which two calls share
+    an id, as they do where a host counts the calls of each answer anew (TGI calls them "0").
+    """
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+        self._unanswered: dict[str, deque[str]] = {}
+        self._answered: dict[str, str] = {}
+
+    def of_call(self, call_id: str) -> str:
+        """The id as it is, or with a number where an earlier call has it."""
+        self._times[call_id] += 1
+        number = self._times[call_id]
+        unique = call_id if number == 1 else f"{call_id}_{number}"
+        self._unanswered.setdefault(call_id, deque()).append(unique)
+        return unique
+
+    def of_result(self, call_id: str) -> str:
+        """The id of the call that a result answers: results come in the order of their calls."""
+        unanswered = self._unanswered.get(call_id)
+        if unanswered:
+            self._answered[call_id] = unanswered.popleft()
+        return self._answered.get(call_id, call_id)
 
 
 def raw_arguments(value: Any, where: str) -> Raw:

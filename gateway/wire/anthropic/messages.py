@@ -57,12 +57,15 @@ def conversation(messages: Any) -> Conversation:
     """Translates the decoded `messages`. Raises InvalidRequest, naming the path."""
     system: list[Block] = []
     turns: list[Turn] = []
+    ids = calls.CallIds()
     for message, where in request_fields.messages(messages):
         role = request_fields.role(message, where)
         if role in {"system", "developer"}:
             system += _instructions(message, where)
         else:
-            _add_message(turns, role, message, where)
+            content = _WRITERS[role](message, where, ids)
+            if content:
+                _append(turns, "assistant" if role == "assistant" else "user", content)
     turns = _without_final_thoughts(turns)
     if not turns:
         # OpenAI accepts instructions alone; here they become a user turn.
@@ -74,12 +77,6 @@ def conversation(messages: Any) -> Conversation:
             turn.content.sort(key=lambda block: block["type"] != "tool_result")
     _trim(turns[-1])
     return Conversation(system, turns)
-
-
-def _add_message(turns: list[Turn], role: str, message: Mapping[str, Any], where: str) -> None:
-    content = _WRITERS[role](message, where)
-    if content:
-        _append(turns, "assistant" if role == "assistant" else "user", content)
 
 
 def _append(turns: list[Turn], role: str, content: list[Block]) -> None:
@@ -111,17 +108,15 @@ def _instructions(message: Mapping[str, Any], where: str) -> list[Block]:
     return with_cache_control(content, message.get("cache_control"))
 
 
-def _user(message: Mapping[str, Any], where: str) -> list[Block]:
+def _user(message: Mapping[str, Any], where: str, _: calls.CallIds) -> list[Block]:
     return with_cache_control(
         blocks(message.get("content"), f"{where}.content"), message.get("cache_control")
     )
 
 
-def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
-    result: Block = {
-        "type": "tool_result",
-        "tool_use_id": tool_id(message.get("tool_call_id"), f"{where}.tool_call_id"),
-    }
+def _tool(message: Mapping[str, Any], where: str, ids: calls.CallIds) -> list[Block]:
+    call_id, _ = calls.split_call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
+    result: Block = {"type": "tool_result", "tool_use_id": _tool_id(ids.of_result(call_id))}
     content = message.get("content")
     content_blocks = blocks(content, f"{where}.content")
     if content_blocks:
@@ -131,7 +126,7 @@ def _tool(message: Mapping[str, Any], where: str) -> list[Block]:
     return with_cache_control([result], message.get("cache_control"))
 
 
-def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
+def _assistant(message: Mapping[str, Any], where: str, ids: calls.CallIds) -> list[Block]:
     request_fields.refuse_message_fields(
         message, where, ("function_call", "audio"), "Anthropic's models"
     )
@@ -139,16 +134,17 @@ def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
     if isinstance(message.get("refusal"), str):
         content += text(message["refusal"])
     tool_calls = calls.tool_calls(message, where)
-    uses = [[_use(call, f"{where}.tool_calls[{i}]")] for i, call in enumerate(tool_calls)]
+    uses = [[_use(call, f"{where}.tool_calls[{i}]", ids)] for i, call in enumerate(tool_calls)]
     thoughts = parse_thinking_blocks(message.get("thinking_blocks"), f"{where}.thinking_blocks")
     return with_cache_control(interleave(thoughts, content, uses), message.get("cache_control"))
 
 
-def _use(call: Any, where: str) -> Block:
+def _use(call: Any, where: str, ids: calls.CallIds) -> Block:
     name, arguments = calls.name_and_arguments(call, where)
+    call_id, _ = calls.split_call_id(call.get("id"), f"{where}.id")
     block = {
         "type": "tool_use",
-        "id": tool_id(call.get("id"), f"{where}.id"),
+        "id": _tool_id(ids.of_call(call_id)),
         "name": name,
         "input": arguments,
     }
@@ -158,14 +154,13 @@ def _use(call: Any, where: str) -> Block:
     return with_cache_control([block], call.get("cache_control"))[0]
 
 
-def tool_id(value: Any, where: str) -> str:
-    """A call's id without an embedded Google signature. An id with characters other than letters,
-    digits, `_` and `-` is replaced by a hash, so that call and result still match.
+def _tool_id(call_id: str) -> str:
+    """An id with characters other than letters, digits, `_` and `-` is replaced by a hash, so that
+    call and result still match.
     """
-    original, _ = calls.split_call_id(value, where)
-    if _ID.fullmatch(original):
-        return original
-    return "toolu_" + hashlib.sha256(original.encode()).hexdigest()[:24]
+    if _ID.fullmatch(call_id):
+        return call_id
+    return "toolu_" + hashlib.sha256(call_id.encode()).hexdigest()[:24]
 
 
 def _trim(last: Turn) -> None:

@@ -58,12 +58,7 @@ def thinking(
             level = _NOVA_EFFORTS.get(effort, "medium")
             return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
         case "adaptive":
-            level = claude.adaptive_effort(effort, xhigh=accepts.xhigh)
-            fields: dict[str, Any] = {"output_config": {"effort": level}}
-            if forced and not accepts.thinks_with_forced_tool:
-                return fields
-            shown = {"display": "summarized"} if accepts.hides_thinking else {}
-            return {"thinking": {"type": "adaptive"} | shown} | fields
+            return _adaptive(effort, accepts, forced=forced)
         case "budget":
             budget = claude.thinking_budget(
                 effort, max_tokens, forced=forced, thoughts_missing=thoughts_missing
@@ -73,6 +68,15 @@ def thinking(
             return {"thinking": {"type": "enabled", "budget_tokens": budget}}
         case _:
             return {}
+
+
+def _adaptive(effort: str, accepts: Model, *, forced: bool) -> dict[str, Any]:
+    level = claude.adaptive_effort(effort, xhigh=accepts.xhigh)
+    fields: dict[str, Any] = {"output_config": {"effort": level}}
+    if not forced or accepts.thinks_with_forced_tool:
+        shown = {"display": "summarized"} if accepts.hides_thinking else {}
+        fields["thinking"] = {"type": "adaptive"} | shown
+    return fields
 
 
 def sampling(fields: Mapping[str, Any], accepts: Model, *, thinks: bool) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class _Reader:
     def __init__(self, accepts: Model, *, calls_as_text: bool) -> None:
         self._accepts = accepts
         self._calls_as_text = calls_as_text
+        self._ids = calls.CallIds()
         self._names: dict[str, str] = {}
         """Function names by call id."""
         self.system: list[Block] = []
@@ -70,7 +71,8 @@ class _Reader:
         return with_cache_point(content, message.get("cache_control"))
 
     def tool(self, message: Mapping[str, Any], where: str) -> list[Block]:
-        call_id = self._id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        given, _ = calls.split_call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        call_id = self._id(self._ids.of_result(given))
         content = blocks(message.get("content"), f"{where}.content")
         points = [block for block in content if "cachePoint" in block]
         content = [block for block in content if "cachePoint" not in block]
@@ -102,22 +104,22 @@ class _Reader:
 
     def _use(self, call: Any, where: str) -> list[Block]:
         name, arguments = calls.name_and_arguments(call, where)
-        call_id = self._id(call.get("id"), f"{where}.id")
+        given, _ = calls.split_call_id(call.get("id"), f"{where}.id")
+        call_id = self._id(self._ids.of_call(given))
         self._names[call_id] = name
         if self._calls_as_text:
             return [{"text": f"I called the tool {name} with {bytes(arguments).decode()}"}]
         use = {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}
         return with_cache_point([use], call.get("cache_control"))
 
-    def _id(self, value: Any, where: str) -> str:
-        """A call's id without an embedded Google signature. An id that the model would refuse is
-        replaced by a hash, so that call and result still match.
+    def _id(self, call_id: str) -> str:
+        """An id that the model would refuse is replaced by a hash, so that call and result still
+        match.
         """
-        original, _ = calls.split_call_id(value, where)
         strict = self._accepts.vendor in {"", "anthropic"}
-        if (_CLAUDE_ID if strict else _ID).fullmatch(original):
-            return original
-        return "tooluse_" + hashlib.sha256(original.encode("utf-8", "replace")).hexdigest()[:22]
+        if (_CLAUDE_ID if strict else _ID).fullmatch(call_id):
+            return call_id
+        return "tooluse_" + hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:22]
 
 
 def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conversation:

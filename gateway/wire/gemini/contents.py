@@ -31,6 +31,7 @@ class Conversation:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
         self._needs_signatures = needs_signatures
+        self._ids = calls.CallIds()
         self._names: dict[str, str] = {}
         """Function names by call id."""
         self._media: list[Part] = []
@@ -88,14 +89,16 @@ class Conversation:
 
     def _call(self, call: Any, where: str) -> Part:
         name, args = calls.name_and_arguments(call, where)
-        call_id, id_signature = calls.split_call_id(call.get("id"), f"{where}.id")
+        given, id_signature = calls.split_call_id(call.get("id"), f"{where}.id")
+        call_id = self._ids.of_call(given)
         self._names[call_id] = name
         part: Part = {"functionCall": {"id": call_id, "name": name, "args": args}}
         signature = _signature(call) or id_signature
         return part | ({"thoughtSignature": signature} if signature else {})
 
     def _tool(self, message: Mapping[str, Any], where: str) -> None:
-        call_id, _ = calls.split_call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        given, _ = calls.split_call_id(message.get("tool_call_id"), f"{where}.tool_call_id")
+        call_id = self._ids.of_result(given)
         name = self._names.get(call_id) or message.get("name")
         if not isinstance(name, str):
             raise InvalidRequest(
