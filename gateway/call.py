@@ -207,9 +207,10 @@ class Call(Struct, eq=False):
             if deployment.name not in world.health.steady:
                 world.health.succeeded(deployment.name, self.began + took_s, self.began)
             began_s = took_s if first_token_s is None else first_token_s
+        elif outcome == OUTRUN:
+            began_s = first_token_s or world.pace.at_least(deployment.name, took_s)
         world.pace.call_ended(deployment.name, began_s)
-        purpose = cause.purpose
-        bound = life.features.bound
+        purpose, bound = cause.purpose, life.features.bound
         if not (counted or bound.media or bound.grows or wanted.messages or purpose == "audit"):
             world.factors.learn(model.name, bound.counted, usage.prompt)
         if tab.client_gone or outcome == "dropped":

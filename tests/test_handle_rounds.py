@@ -1,20 +1,37 @@
 """Rounds of several calls in the life of a request: votes and races, streamed and not."""
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from msgspec import structs
 
 from gateway.core.accounts import Account, Amounts
-from gateway.core.catalog import Budget
+from gateway.core.catalog import Budget, Route
 from gateway.core.chat import Extras
 from gateway.core.errors import Faulty, LedgerDown, RateLimited
 from gateway.core.events import Dropped, Replied, Reserved, Settled
 from gateway.core.money import Nanos
+from gateway.core.pace import LatencyTracker
 from gateway.core.plan import Candidate
+from gateway.core.strategies import tactic
 from gateway.core.strategy import Cause, Outcome, Round, Stopped
 from gateway.rounds import run_round
-from tests.lives import ANSWER, PROMPT, Turn, hear, poor, says, stage, told, well, whole
+from tests.lives import (
+    ANSWER,
+    CATALOG,
+    PROMPT,
+    Stage,
+    Turn,
+    hear,
+    poor,
+    says,
+    stage,
+    told,
+    well,
+    whole,
+)
 
 other = says("BAD")
 slow = Turn(stalls=True)
@@ -120,6 +137,33 @@ async def test_the_second_begins_when_the_first_takes_longer_than_it_was_seen_to
     await hear(scene.life)
     assert [0.3 < slept < 0.4 for slept in scene.clock.slept] == [True]
     await whole(scene)
+
+
+async def when_asked(scene: Stage, seconds: float) -> None:
+    """Time passes once the first has been asked."""
+    while not scene.upstream.asked:
+        await asyncio.sleep(0)
+    await scene.clock.sleep(seconds)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_is_always_outrun_is_not_asked_first_for_ever(stream: bool) -> None:
+    """It was the fastest once. What it takes now nobody sees, as another answers each time."""
+    fastest = Route("r", ("cheap",), tactic("hedge"), order="fastest")
+    catalog = structs.replace(CATALOG, routes={"r": fastest})
+    seen, hung, quick = LatencyTracker(), replace(slow, took_s=0.0), replace(well, took_s=0.4)
+    for name, seconds in (("a@p", 0.3), ("b@p", 0.4)) * 20:
+        seen.call_started(name)
+        seen.call_ended(name, seconds)
+    firsts: list[str] = []
+    for _ in range(40):
+        scene = stage("r", {"a": [hung], "b": [quick]}, stream=stream, catalog=catalog)
+        scene.life.world = replace(scene.life.world, pace=seen, sleep=partial(when_asked, scene))
+        _, text = await hear(scene.life)
+        assert text == "GOOD one"
+        firsts.append(scene.upstream.asked[0])
+        await whole(scene)
+    assert (firsts[0], firsts[-1]) == ("a", "b")
 
 
 async def test_two_that_begin_to_flow_at_once() -> None:

@@ -12,6 +12,7 @@ _EDGES: Final = tuple(0.02 * 1.15**step for step in range(64))
 _MEMORY: Final = 200
 """Answers after which all that were seen count half: the last hour weighs most."""
 _ENOUGH: Final = 10
+_MOST: Final = 0.95
 
 
 class _Seen:
@@ -66,6 +67,13 @@ class LatencyTracker:
             seen.latest.append(seconds)
             if len(seen.latest) >= seen.room:
                 seen.count()
+
+    def at_least(self, deployment: str, seconds: float) -> float | None:
+        """What is known of a call that another outran after so long: nothing, unless most begin
+        sooner. Else one that is always outrun would be known by its better days for ever.
+        """
+        usual = self.quantile(deployment, _MOST)
+        return None if usual is None or seconds <= usual else seconds
 
     def in_flight(self, deployment: str) -> int:
         """How many calls are out."""
