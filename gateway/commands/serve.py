@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -65,6 +65,20 @@ class ListenOptions:
             error.filename = f"{self.host}:{self.port}"
             raise
         return bound
+
+    def reserve(self) -> socket.socket:
+        """A socket that keeps the port for workers, and never listens; raises OSError as `bind`.
+
+        Of all who want a port alone, however close together, one may listen there. Whoever may
+        takes it for its workers before it lets go, and from then on nobody else may share it:
+        without SO_REUSEADDR no socket is bound beside one but by SO_REUSEPORT.
+        """
+        with replace(self, shared=False).bind() as alone:
+            _address(alone)
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            kept = replace(self, port=alone.getsockname()[1], shared=True).bind()
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        return kept
 
 
 def serve(
@@ -202,9 +216,15 @@ def _server(app: ASGIApp, protocol: type[asyncio.Protocol]) -> Listener:
 
 
 def _address(bound: socket.socket) -> str:
-    """Start to listen, and return the URL: whoever reads it can connect."""
-    bound.listen(_BACKLOG)
+    """Start to listen, and return the URL: whoever reads it can connect. Raises OSError as `bind`:
+    of two who want the port alone, both may be bound until one of them listens.
+    """
     host, port = bound.getsockname()[:2]
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        error.filename = f"{host}:{port}"
+        raise
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

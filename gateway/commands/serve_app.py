@@ -134,10 +134,8 @@ def _serve_with_workers(
     from gateway.commands.serve import ListenOptions
     from gateway.commands.workers import run_workers
 
-    if port:  # the kernel would let us share that of another gateway's workers
-        ListenOptions(host, port).bind().close()
     paths = [part for path in config for part in ("--config", str(path))]
-    with ListenOptions(host, port, shared=True).bind() as reserved:
+    with ListenOptions(host, port).reserve() as reserved:
         address = ["--host", host, "--port", str(reserved.getsockname()[1])]
         return run_workers(["serve", *paths, *address], workers, {**env, SHARED: "1"})
 

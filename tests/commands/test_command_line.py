@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -170,6 +171,33 @@ def test_a_port_that_is_taken(command: str) -> None:
 def test_where_it_answers_is_a_url(host: str, told: str) -> None:
     with ListenOptions(host, 0).bind() as bound:
         assert _address(bound) == f"http://{told}:{bound.getsockname()[1]}"
+
+
+def test_a_port_is_for_the_workers_of_one_gateway_alone() -> None:
+    with ListenOptions("127.0.0.1", 0).reserve() as reserved, ExitStack() as stack:
+        port = reserved.getsockname()[1]
+        alone, shared = (ListenOptions("127.0.0.1", port, shared=each) for each in (False, True))
+        for _ in range(3):  # before its workers listen, and then
+            with pytest.raises(OSError, match="in use") as refused:
+                alone.reserve()
+            assert refused.value.filename == f"127.0.0.1:{port}"
+            with pytest.raises(OSError, match="in use"), alone.bind() as bound:
+                _address(bound)
+            worker = stack.enter_context(shared.bind())
+            assert _address(worker) == f"http://127.0.0.1:{port}"
+
+
+def test_of_two_who_start_at_once_one_says_that_the_port_is_taken() -> None:
+    with ListenOptions("127.0.0.1", 0).bind() as first:
+        port = first.getsockname()[1]
+        second = ListenOptions("127.0.0.1", port)
+        with pytest.raises(OSError, match="in use") as refused, second.bind() as bound:
+            _addresses(first, bound)
+        assert refused.value.filename == f"127.0.0.1:{port}"
+
+
+def _addresses(*bound: socket.socket) -> list[str]:
+    return [_address(each) for each in bound]
 
 
 def test_explain_reads_stdin(tmp_path: Path) -> None:
