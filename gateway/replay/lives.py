@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from gateway.core.agree import Agreement, key_of
+from gateway.core.agree.groups import same
 from gateway.core.chat import ChatRequest, Choice, Completion, Usage
 from gateway.core.money import Nanos, Price
 from gateway.core.records.record import BEHIND
@@ -149,10 +150,11 @@ def _mark_against(
         answers = {}
         for request, answer in model.answers.items():
             key = key_of(answer.completion, _AUTO)
-            if key is None or keys.get(request) is None:
+            theirs = keys.get(request)
+            if key is None or theirs is None:
                 lost += 1
             else:
-                answers[request] = structs.replace(answer, quality=float(key == keys[request]))
+                answers[request] = structs.replace(answer, quality=float(same(key, theirs)))
         marked[name] = structs.replace(model, answers=answers)
     return marked, lost
 

@@ -1,6 +1,7 @@
 """When two answers mean the same: each is brought to a key, and equal keys agree.
 
-An answer that has no key cannot be compared, and counts as disagreeing with all others.
+An answer that has no key cannot be compared, and counts as disagreeing with all others. A number
+without a sign agrees with $5 and with 5%, which do not agree with each other: see groups.py.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.core.agree.meaning import canonical, is_code, scalar, words
+from gateway.core.agree.meaning import canonical, is_code, number_key, scalar, words
 from gateway.core.agree.numerals import (
     NUMBER,
     bare,
@@ -18,6 +19,7 @@ from gateway.core.agree.numerals import (
     numbers,
     numeric,
     plainly,
+    unit,
 )
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
@@ -54,6 +56,8 @@ stands before it is read once: a line of a table may be thousands of marks.
 _LONE_CHOICE: Final = re.compile(
     r"\W*([A-Ja-j])\W*$|\W{0,3}(?:([A-J])[).:]|\(([a-j])\)|([B-HJ])\s)"
 )
+_OPTION_LINE: Final = re.compile(r"^[*#\s-]*+\(?([A-Ja-j])[).:]", re.MULTILINE)
+_UNIT: Final = re.compile(r"units?|currency", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[^\W\d_]+(?:['\u2019 -][^\W\d_]+)*[.!]?")
 _LITERAL: Final = re.compile(r"'([^'\\]*)'|\"([^\"\\']*)\"|\s+")
 
@@ -101,24 +105,26 @@ def _number(choice: Choice, _: Agreement) -> Hashable | None:
     text = plainly(text)
     if whole and len(text) <= _LONGEST_LABEL:
         found = numbers(text.rpartition("=")[2])
-        return ("number", *found) if found else None
+        return ("numbers", *found) if found else None
     stated = [match.end() for match in _STATED.finditer(text)]
     for start in reversed(stated[-_TRIES:]):
         after = text[start : start + 100].partition("\n")[0]
         if (one := first_number(after.rpartition("=")[2]) or first_number(after)) is not None:
-            return ("number", one)
+            return ("numbers", one)
     last = last_number(text)
-    return None if last is None else ("number", last)
+    return None if last is None else ("numbers", last)
 
 
 def _choice(choice: Choice, _: Agreement) -> Hashable | None:
-    """The letter that is stated last, or that the text is or begins with."""
+    """The letter that is stated last, or that the text is or begins with, unless it goes through
+    several of them.
+    """
     text, _whole = _answer_text(choice)
     lone = _LONE_CHOICE.match(text)
     if lone and lone[1]:
         return ("choice", lone[1].upper())
     found = [match[match.lastindex or 0] for match in _CHOICE.finditer(text)]
-    if not found and lone:
+    if not found and lone and len(set(_OPTION_LINE.findall(text))) < 2:
         found = [lone[lone.lastindex or 0]]
     return ("choice", found[-1].upper()) if found else None
 
@@ -145,12 +151,16 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
         key = _answer_key(value)
         if key is None or not (key.lower() in _SURE_KEYS or _only_explained(value, key)):
             return ("json", canonical(value))
-        return _read_short_answer(str(value[key]))
+        answer = _read_short_answer(str(value[key]))
+        units = {other: value[other] for other in value if _UNIT.fullmatch(other)}
+        return (answer, canonical(units)) if answer is not None and any(units.values()) else answer
     if isinstance(value, list):
         return ("json", canonical(value))
     stated = _stated(text)
     if stated is None and 0 < len(text.strip()) <= _LONGEST_LABEL:
         stated = text.strip()
+        if stated[:2] == stated[-2:] == "**" and "**" not in stated[2:-2]:
+            stated = stated[2:-2]
     return None if stated is None else _read_short_answer(stated)
 
 
@@ -209,7 +219,7 @@ def _read_short_answer(text: str) -> Hashable | None:
         text = text[1:-1]
     number = bare(plainly(text))
     if NUMBER.fullmatch(number) and not is_code(number):
-        return ("number", numeric(number))
+        return number_key(numeric(number), unit(text))
     if _PLAIN.fullmatch(text) and all(map(_in_plain_case, text.split())):
         return ("text", words(text))
     return ("literal", _LITERAL.sub(_tight, text) if text[:1] in {"[", "(", "{"} else text)

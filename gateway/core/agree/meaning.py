@@ -3,16 +3,17 @@
 import re
 from collections.abc import Hashable
 from typing import Any, Final
+from unicodedata import category, normalize
 
-from gateway.core.agree.numerals import NUMBER, bare, exact, numeric
+from gateway.core.agree.numerals import NUMBER, bare, exact, numeric, unit
 
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _SIGNS: Final = re.compile(
-    r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00ac\u00b1\u00d7\u00f7\u2190-\u22ff]"
+    r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00ac\u00b1\u00d7\u00f7\u2190-\u2bff\U0001f000-\U0001faff]"
     r"|(?<!\w)-(?=\.?\d)|(?<=\w)-(?=[\s.!?]*$)"
 )
-"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-. The last are arrows
-and the signs of mathematics.
+"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-. The last are arrows,
+the signs of mathematics, ticks and crosses, stars and pictures.
 """
 _BLANKS: Final = re.compile(r"(?<!\w) | (?!\w)")
 """Those beside a sign: between two words, or two numbers as in 2 1/2, a blank counts."""
@@ -42,8 +43,13 @@ def scalar(value: Any) -> Hashable:
     text = str(value)
     number = bare(text.strip()).strip()
     if NUMBER.fullmatch(number) and not is_code(number):
-        return ("number", numeric(number))
+        return number_key(numeric(number), unit(text))
     return ("text", words(text))
+
+
+def number_key(number: str, sign: str) -> tuple[str, ...]:
+    """With the sign of its currency, or of per cent, where there is one."""
+    return ("number", number, sign) if sign else ("number", number)
 
 
 def words(text: str) -> str:
@@ -53,7 +59,15 @@ def words(text: str) -> str:
     if _SIGNS.search(text):
         text = _BLANKS.sub("", " ".join(text.split()))
         return text.rstrip(".!?/;").replace('"', "'").casefold()
-    return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
+    if text.isascii():
+        return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
+    plain = "".join(each if _in_word(each) else " " for each in normalize("NFC", text))
+    return " ".join(plain.split()).casefold() or text.strip()
+
+
+def _in_word(character: str) -> bool:
+    """Letters, digits, and the marks on them: in Hindi and Thai these are vowels and tones."""
+    return character.isalnum() or category(character)[0] == "M"
 
 
 def is_code(number: str) -> bool:

@@ -8,7 +8,8 @@ NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d
 """As most write them, and code does."""
 _IN_PROSE: Final = re.compile(
     r"[-+]?(?:"
-    r"\d+(?:\.\d+)? ?\^ ?(?:\{[-+]?\d+\}|[-+]?\d+)"  # 2^10
+    r"\d+(?:\.\d+)?(?:[:\u2013-]\d+(?:\.\d+)?)+|\d+(?:/\d+){2,}"  # 3:30, 3-5, 2024-05-01, 1/5/24
+    r"|\d+(?:\.\d+)? ?\^ ?(?:\{[-+]?\d+\}|[-+]?\d+)"  # 2^10
     r"|(?:\d+ )?\d+ ?/ ?\d+(?![.,]?\d)"  # 1/2, 2 1/2
     r"|\d{1,3}(?:\.\d{3})+,\d+"  # 1.234,5
     r"|\d+,\d{1,2}(?![\d,])"  # 3,5
@@ -18,6 +19,8 @@ _IN_PROSE: Final = re.compile(
 """A number of more than 60 digits has its commas in vain: a row of groups without end would be read
 anew from each of them.
 """
+_COMPOUND: Final = re.compile(r"(?<=\d)[:\u2013-]|/\d+/")
+_PART: Final = re.compile(r"\d+(?:\.\d+)?")
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2})")
 _FRACTION: Final = re.compile(r"(\d?)\\[dt]?frac ?\{(\d+)\} ?\{(\d+)\}")
 _POWER_OF_TEN: Final = re.compile(
@@ -36,6 +39,7 @@ _SCALED: Final = re.compile(
 _ZEROS: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _UNSPACED: Final = str.maketrans("", "", " {}+")
 _MINUS: Final = "\u2212"
+_UNITS: Final = "$\u20ac\u00a3%"
 _LONGEST: Final = 4_000
 """Digits: Python reads no integer above 4,300."""
 
@@ -73,7 +77,15 @@ def bare(text: str) -> str:
     """What may be a number, without a sign of currency and the end of its sentence: a point that it
     begins with is a part of it.
     """
-    return text.lstrip("$\u20ac\u00a3%").rstrip("$\u20ac\u00a3%.")
+    return text.lstrip(_UNITS).rstrip(f"{_UNITS}.")
+
+
+def unit(text: str) -> str:
+    """The signs that `bare` leaves out. In LaTeX a number stands between two of the dollar's."""
+    text = text.strip().rstrip(".")
+    while len(text) > 1 and text[0] == text[-1] == "$":
+        text = text[1:-1]
+    return "".join(sign for sign in _UNITS if sign in text)
 
 
 def numbers(text: str) -> list[str]:
@@ -94,6 +106,8 @@ def last_number(text: str) -> str | None:
 def _in_prose(text: str) -> str:
     if "^" in text:  # nobody works out 9^999999999
         return text.translate(_UNSPACED)
+    if _COMPOUND.search(text):  # all of it counts: 3:30 is not 3:45
+        return _PART.sub(lambda part: numeric(part[0]), text.replace("\u2013", "-"))
     if "/" in text:
         return _fraction(text)
     if _DECIMAL_COMMA.fullmatch(text):

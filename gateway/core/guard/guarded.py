@@ -5,6 +5,7 @@ wherever the plan begins.
 """
 
 from gateway.core.agree import Agreement, key_of
+from gateway.core.agree.groups import same
 from gateway.core.catalog import CASCADE, Tactic
 from gateway.core.chat import Completion
 from gateway.core.first_rung import after
@@ -47,7 +48,7 @@ def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
 def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | None:
     """Whether two answers mean the same; None when that cannot be told."""
     first, second = key_of(one, agreement), key_of(other, agreement)
-    return None if first is None or second is None else first == second
+    return None if first is None or second is None else same(first, second)
 
 
 def learn(guard: Guard, same: bool | None, settings: GuardSettings) -> Guard:

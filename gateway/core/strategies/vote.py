@@ -1,12 +1,12 @@
 """Several cheap models at once: where they agree they are right, else the next rung decides."""
 
-from collections import Counter
 from collections.abc import Generator, Iterable
 from typing import Final
 
 from msgspec import structs
 
 from gateway.core.agree import Agreement, key_of
+from gateway.core.agree.groups import largest_group
 from gateway.core.catalog import Tactic
 from gateway.core.chat import Message
 from gateway.core.plan import Candidate, Plan, Rung
@@ -158,11 +158,8 @@ def _agreed(votes: list[Answered], need: int, agreement: Agreement) -> Answered 
     nothing.
     """
     keys = [key_of(vote.completion, agreement) for vote in votes]
-    counts = Counter(key for key in keys if key is not None)
-    if not counts:
-        return None
-    most, size = counts.most_common(1)[0]
-    return votes[keys.index(most)] if size >= need else None
+    group = largest_group(keys)
+    return votes[group[0]] if len(group) >= need else None
 
 
 def _undecided(votes: list[Answered], need: int, agreement: Agreement) -> str:
