@@ -134,7 +134,7 @@ SCRIPTS = {
         "open",
         {"a": [faulty], "b": [faulty], "c": [faulty]},
         NoAnswer,
-        "No model answered. a faulty; b faulty; 500",
+        "No model answered: a faulty; b faulty; 500",
         "a b c",
         0,
     ),
@@ -151,13 +151,13 @@ SCRIPTS = {
         "a", {"a": [busy, well]}, "a: GOOD one", "unjudged; a throttled", "a a", ANSWER
     ),
     "busy beyond the deadline": Script(
-        "a", {"a": [long_busy]}, NoAnswer, "No model answered. slow down", "a", 0
+        "a", {"a": [long_busy]}, NoAnswer, "No model answered: slow down", "a", 0
     ),
     "the deadline": Script(
         "open",
         {"a": [Turn(error=TimedOut("late"), took_s=100)]},
         OutOfTime,
-        "No model answered in time. late",
+        "No model answered in time: late",
         "a",
         PROMPT,
     ),
@@ -165,7 +165,7 @@ SCRIPTS = {
         "a",
         {"a": [Turn(error=TimedOut("late"), took_s=120)]},
         OutOfTime,
-        "No model answered in time. late",
+        "No model answered in time: late",
         "a",
         PROMPT,
     ),

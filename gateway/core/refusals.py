@@ -83,10 +83,10 @@ def no_answer(verdict: Verdict, purse: Purse, trail: Sequence[str]) -> GatewayEr
         tried.append(str(error))
     if verdict.why == BUDGET:
         tried.append("what it may cost leaves no room for another call")
-    reasons = "; ".join(tried)
+    reasons = f": {'; '.join(tried)}" if tried else "."
     if verdict.why == "deadline":
-        return OutOfTime(f"No model answered in time. {reasons}".rstrip())
-    return NoAnswer(f"No model answered. {reasons}".rstrip())
+        return OutOfTime(f"No model answered in time{reasons}")
+    return NoAnswer(f"No model answered{reasons}")
 
 
 def _refused(refusal: Refusal, purse: Purse) -> BudgetExceeded:

@@ -225,7 +225,7 @@ async def test_a_structured_answer(told: Told, form: str) -> None:
     [
         ("refused/openai", 429, "The budget of tenant poor, $0.0000001 per day,"),
         ("unknown/nobody", 404, "The model 'nobody' does not exist here"),
-        ("failing/failing", 502, "No model answered."),
+        ("failing/failing", 502, "No model answered: "),
     ],
 )
 async def test_an_error(told: Told, played: str, status: int, says: str) -> None:
