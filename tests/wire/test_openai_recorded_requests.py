@@ -22,7 +22,7 @@ from gateway.web.parse import read_request
 from gateway.wire import openai
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.openai.messages import FOREIGN_FIELDS
-from gateway.wire.unsupported import without_fields
+from gateway.wire.unsupported import is_requested, without_fields
 from tests import oracle
 from tests.recordings import Recording
 
@@ -119,6 +119,8 @@ def test_a_recorded_request_is_sent_as_it_was(recording: Recording, shipped: boo
     call = sent(recording, stanza)
     made = json.loads(call.body)
     want, got = plain(asked, ours=False), plain(made, ours=True)
+    for unsent in set(stanza.get("lacks", ())) & want.keys():
+        assert not is_requested(unsent, want.pop(unsent)), "Groq is told `n: 1`"
     want.setdefault("model", got["model"])  # Azure has it in the path
     dropped = ("models",) if want.pop("models", None) else ()  # OpenRouter's
     assert call.dropped == dropped

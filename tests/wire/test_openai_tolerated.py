@@ -157,6 +157,10 @@ WHOLE: dict[str, tuple[tuple[JSON, ...], JSON, Choice, Usage | None]] = {
     ),
     "a window that is full": ((TEXT | {"finish_reason": "model_context_window_exceeded"},), {},
                               Choice(0, "hi", finish="length"), TOLD),
+    "cut off as it went round (vLLM)": ((TEXT | {"finish_reason": "repetition"},), {},
+                                        Choice(0, "hi", finish="length"), TOLD),
+    "a null that is a word (Alibaba)": ((TEXT | {"finish_reason": "null"},), {}, Choice(0, "hi"),
+                                        TOLD),
     "filtered, and why (Gemini)": (
         ({"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT"},), {},
         Choice(0, finish="content_filter"), TOLD,
@@ -257,6 +261,14 @@ STREAMS: dict[str, tuple[list[JSON], str, list[tuple[str, str]], Usage | None]] 
          calls({"index": 0, "custom": {"input": "1"}}), END],
         "", [("f", "SELECT 1")], None,
     ),
+    "a call in no list (TGI)": (
+        [FIRST, piece({"tool_calls": {"index": 0, **A, "function": {"name": "f",
+                                                                    "arguments": "{"}}}),
+         piece({"tool_calls": {"index": 0, "function": {"arguments": "}"}}}), END],
+        "", [("f", "{}")], None,
+    ),
+    "no reason yet, as a word (Alibaba)": ([piece({"role": "assistant", "content": "h"}, "null"),
+                                            piece({"content": "i"}, "null"), END], "hi", [], None),
     "a call with an object (Ollama)": (
         [FIRST, calls({"index": 0, **A, "function": {"name": "f", "arguments": {"x": 1}}}), END],
         "", [("f", '{"x":1}')], None,
@@ -286,6 +298,48 @@ def test_a_departure_of_streams(
     assert list(folded[0].calls) == list(range(len(called)))
     assert [(call.name, call.arguments) for call in folded[0].calls.values()] == called
     assert len({call.id for call in folded[0].calls.values()}) == len(called)
+
+
+TOKEN: JSON = {"token": "hi", "logprob": -0.5}
+FULL: JSON = TOKEN | {"bytes": None, "top_logprobs": []}
+LOGPROBS: dict[str, tuple[JSON, list[JSON]]] = {
+    "no bytes (TGI)": ({"content": [TOKEN | {"top_logprobs": [TOKEN]}]},
+                       [FULL | {"top_logprobs": [TOKEN | {"bytes": None}]}]),
+    "null for no others": ({"content": [FULL | {"top_logprobs": None}]}, [FULL]),
+    "two lists (Together)": ({"tokens": ["hi"], "token_logprobs": [-0.5], "token_ids": [7]},
+                             [FULL]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "content"), LOGPROBS.values(), ids=LOGPROBS)
+def test_a_departure_of_logprobs(told: JSON, content: list[JSON]) -> None:
+    found = whole(TEXT | {"logprobs": told}).first.logprobs
+    assert msgspec.json.decode(found or b"null") == {"content": content, "refusal": None}
+    first, *_ = streamed(
+        {**HI, "choices": [HI["choices"][0] | {"logprobs": told}]}, END
+    )  # in pieces as whole
+    [choice] = first.choices
+    assert bytes(choice.logprobs or b"") == bytes(found or b"")
+
+
+def test_logprobs_of_other_forms_are_left_out() -> None:
+    for told in ({"content": [7]}, {"content": [{"token": 1}]}, {"content": 3}):
+        assert whole(TEXT | {"logprobs": told}).first.logprobs is msgspec.UNSET
+
+
+CITED: JSON = {
+    "type": "url_citation",
+    "url_citation": {"url": "u", "title": "t", "start_index": 0, "end_index": 2, "content": "c"},
+}
+
+
+def test_citations_stay_whole_beside_what_is_read_of_files() -> None:
+    """OpenRouter's, for a request with a PDF."""
+    annotations = [CITED, {"type": "file", "file": {"hash": "h", "content": []}}]
+    message = {"content": "hi", "annotations": annotations}
+    found = whole(said(message)).first.extra
+    assert msgspec.json.decode(found["annotations"]) == [CITED]
+    assert whole(said(message | {"annotations": annotations[1:]})).first.extra == {}
 
 
 ERRORS: dict[str, tuple[JSON, type[UpstreamError]]] = {

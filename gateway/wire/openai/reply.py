@@ -159,13 +159,12 @@ def _loose_choice(index: int, choice: Mapping[str, Any], answer: str) -> Choice:
 
 def _loose_calls(value: Any, answer: str, index: int) -> tuple[ToolCall, ...]:
     calls: list[ToolCall] = []
-    for call in value if isinstance(value, list) else ():
-        if isinstance(call, Mapping):
-            name, function, arguments = tolerant.parse_call(call)
-            if not function:
-                raise Broken(NAMELESS)
-            arguments = arguments or "{}"
-            made_id = tolerant.call_id(answer, (index, len(calls)), function, arguments)
-            call_id = signatures.signed_id(call, name or made_id)
-            calls.append(ToolCall(call_id, function, arguments, signatures.extra_content_of(call)))
+    for call in tolerant.calls(value):
+        name, function, arguments = tolerant.parse_call(call)
+        if not function:
+            raise Broken(NAMELESS)
+        arguments = arguments or "{}"
+        made_id = tolerant.call_id(answer, (index, len(calls)), function, arguments)
+        call_id = signatures.signed_id(call, name or made_id)
+        calls.append(ToolCall(call_id, function, arguments, signatures.extra_content_of(call)))
     return tuple(calls)

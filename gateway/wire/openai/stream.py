@@ -284,13 +284,12 @@ class _Decoder:
 
     def _loose_calls(self, choice: ChoiceState, pieces: Any) -> list[ToolDelta]:
         calls: list[ToolDelta] = []
-        for call in pieces if isinstance(pieces, list) else ():
-            if isinstance(call, Mapping):
-                call_id, name, arguments = tolerant.parse_call(call)
-                index = tolerant.index(call.get("index"), -1)
-                at = choice.place(None if index < 0 else index, call_id, name)
-                piece = choice.piece(at, self._id, name, arguments)
-                calls.append(signatures.with_signature(piece, call))
+        for call in tolerant.calls(pieces):
+            call_id, name, arguments = tolerant.parse_call(call)
+            index = tolerant.index(call.get("index"), -1)
+            at = choice.place(None if index < 0 else index, call_id, name)
+            piece = choice.piece(at, self._id, name, arguments)
+            calls.append(signatures.with_signature(piece, call))
         return calls
 
 

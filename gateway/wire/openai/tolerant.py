@@ -17,6 +17,7 @@ _FINISHES: Final[Mapping[str, str]] = {
     **{name: name for name in ("stop", "length", "tool_calls", "content_filter", "function_call")},
     **dict.fromkeys(("max_tokens", "model_length", "max_output_tokens", "token_limit"), "length"),
     "model_context_window_exceeded": "length",
+    "repetition": "length",  # vLLM has cut it off, since it went round in circles
     **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
     **dict.fromkeys(
         ("safety", "refusal", "recitation", "sensitive", "blocklist", "prohibited_content"),
@@ -28,6 +29,8 @@ _FAILURES: Final = frozenset({
 })  # fmt: skip
 """The last is a malformed call, from Gemini's OpenAI-compatible endpoint."""
 _OVERLOADED: Final = "insufficient_system_resource"
+_NOT_YET: Final = ("", "null")
+"""Alibaba's own API writes null as a word, and proxies of it pass it on."""
 
 _KNOWN_FIELDS: Final = frozenset(
     {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning"}
@@ -39,12 +42,10 @@ _ANSWER_FIELDS: Final = frozenset({
 """Fields of OpenAI's answers and chunks: parsed, or not to be passed on."""
 _WHOLE: Final[Mapping[str, Any]] = {
     "function_call": strict.LegacyCall,
-    "annotations": list[strict.Annotation],
     "audio": strict.Audio,
 }
 _PIECES: Final[Mapping[str, Any]] = {
     "function_call": strict.FunctionPiece,
-    "annotations": list[strict.Annotation],
     "audio": strict.AudioPiece,
 }
 
@@ -83,7 +84,7 @@ def finish(value: Any) -> str | None:
     Raises UpstreamError for a reason that means a failure of the provider.
     """
     reason = string(value).lower().partition(":")[0]  # Google: "content_filter: RECITATION"
-    if not reason:
+    if reason in _NOT_YET:
         return None
     if reason in _FAILURES:
         raise Broken(f"the provider ended its answer with finish_reason {reason}")
@@ -140,6 +141,12 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def calls(value: Any) -> list[Mapping[str, Any]]:
+    """The tool calls of a message or a delta. TGI streams one that is in no list."""
+    entries = value if isinstance(value, list) else [value]
+    return [call for call in entries if isinstance(call, Mapping)]
+
+
 def parse_call(call: Mapping[str, Any]) -> tuple[str, str, str]:
     """A tool call's (id, name, arguments), "" for what is absent."""
     function = call.get("function") or call.get("custom") or call
@@ -159,12 +166,29 @@ def call_id(answer: str, place: tuple[int, int], name: str, arguments: str) -> s
 
 
 def logprobs(value: Any) -> Raw | None:
-    """Strictly valid logprobs with both `content` and `refusal`, or None."""
+    """Strictly valid logprobs with both `content` and `refusal`, or None. Together has two lists
+    instead.
+    """
     if not isinstance(value, Mapping):
         return None
-    return to_strict_json(
-        {"content": value.get("content"), "refusal": value.get("refusal")}, strict.Logprobs
-    )
+    content, names, numbers = map(value.get, ("content", "tokens", "token_logprobs"))
+    if content is None and isinstance(names, list) and isinstance(numbers, list):
+        pairs = zip(names, numbers, strict=False)
+        content = [{"token": name, "logprob": number} for name, number in pairs]
+    complete = {"content": _tokens(content), "refusal": _tokens(value.get("refusal"))}
+    return to_strict_json(complete, strict.Logprobs)
+
+
+def _tokens(value: Any) -> Any:
+    """Tokens with all of OpenAI's fields: TGI's have no `bytes`."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {"bytes": None, **token, "top_logprobs": _tokens(token.get("top_logprobs")) or []}
+        if isinstance(token, Mapping)
+        else token
+        for token in value
+    ]
 
 
 def to_strict_json(value: Any, shape: Any) -> Raw | None:
@@ -186,11 +210,21 @@ def message_extra(message: Mapping[str, Any], *, whole: bool) -> dict[str, Raw]:
             value = _legacy_call(value)  # noqa: PLW2901
             if not any(value.values()):
                 continue  # Snowflake sends an empty one with every answer
+        if name == "annotations":
+            value = _annotations(value)  # noqa: PLW2901
+            if not value:
+                continue
         shape = known.get(name)
         raw = Raw(msgspec.json.encode(value)) if shape is None else to_strict_json(value, shape)
         if raw is not None:
             fields[name] = raw
     return fields
+
+
+def _annotations(value: Any) -> list[Any]:
+    """Those that are OpenAI's, whole: OpenRouter puts what it read of files beside them."""
+    entries = value if isinstance(value, list) else []
+    return [entry for entry in entries if to_strict_json(entry, strict.Annotation)]
 
 
 def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
