@@ -7,7 +7,7 @@ calls are lost: those are not sent back.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, pairwise
 from typing import Any, Final
 
@@ -27,6 +27,14 @@ class Thought(Struct, frozen=True):
     tool_calls: int = 0
 
 
+def _is_claudes(block: Mapping[str, Any]) -> bool:
+    """Whether Claude takes it: the API refuses those without a signature, so that
+    `reasoning_content` is no thinking block either.
+    """
+    kind = block.get("type")
+    return kind == "redacted_thinking" or (kind == "thinking" and bool(block.get("signature")))
+
+
 def with_position(block: Mapping[str, Any], characters: int, tool_calls: int) -> Mapping[str, Any]:
     """The block with its position in `after`; unchanged at the very beginning."""
     if not characters and not tool_calls:
@@ -34,20 +42,17 @@ def with_position(block: Mapping[str, Any], characters: int, tool_calls: int) ->
     return {**block, _AFTER: {"characters": characters, "tool_calls": tool_calls}}
 
 
-def parse_thinking_blocks(value: Any, where: str) -> list[Thought]:
-    """A message's `thinking_blocks`. Unsigned ones are left out, since the API refuses them;
-    for the same reason `reasoning_content` is ignored. Raises InvalidRequest, naming the field.
+def parse_thinking_blocks(
+    value: Any, where: str, takes: Callable[[Mapping[str, Any]], bool] = _is_claudes
+) -> list[Thought]:
+    """A message's `thinking_blocks` that the model takes. Raises InvalidRequest, naming the field,
+    if they are no blocks.
     """
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
         raise InvalidRequest(f"{where} must be a list of blocks", param=where)
-    return [
-        _thought(each)
-        for each in value
-        if each.get("type") == "redacted_thinking"
-        or (each.get("type") == "thinking" and each.get("signature"))
-    ]
+    return [_thought(each) for each in value if takes(each)]
 
 
 def interleave(

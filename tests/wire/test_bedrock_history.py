@@ -1,5 +1,6 @@
 """Earlier answers sent back: calls, their ids and arguments, and the thoughts that led to them."""
 
+import base64
 import json
 import re
 from typing import Final
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire import bedrock
+from gateway.wire import DIALECTS, bedrock
 from gateway.wire.dialect import Target
 from tests.wire.bedrock_messages import (
     TOOL,
@@ -18,8 +19,9 @@ from tests.wire.bedrock_messages import (
     used,
     user,
 )
-from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, body, turns
-from tests.wire.chats import chat
+from tests.wire.bedrock_streams import CLAUDE, JSON, PROPERTY, add, body, end, kept, stop, turns
+from tests.wire.bedrock_streams import call as streamed_call
+from tests.wire.chats import assembled, chat
 
 KIMI: Final = Target("moonshot.kimi-k2-thinking", 8_192)
 
@@ -77,6 +79,51 @@ def test_thoughts_go_back_ahead_of_what_they_led_to() -> None:
         {"text": "So."},
         used(),
     ]
+
+
+GPT: Final = Target("us.openai.gpt-5.6-sol", 8_192)
+BLOB: Final = base64.b64encode(b"rsn_\xff\x00").decode()
+OPENAIS: Final = {"type": "redacted_content", "vendor": "openai", "data": BLOB}
+REASONING: Final = {"reasoningContent": {"redactedContent": BLOB}}
+
+
+def test_the_thoughts_of_openais_models_are_theirs_alone() -> None:
+    """They are a blob. Claude answers 400 to it: a chat that began there could not climb."""
+    use = {"toolUse": {"toolUseId": "c1", "name": "weather", "input": {}}}
+    whole = {"output": {"message": {"content": [REASONING, use]}}, "stopReason": "tool_use"}
+    found = bedrock.decode(200, {}, json.dumps(whole).encode(), GPT).first
+    assert kept(found.extra) == {"thinking_blocks": [OPENAIS]}
+    halves = [base64.b64encode(each).decode() for each in (b"rsn_", b"\xff\x00")]
+    pieces = [add(0, reasoningContent={"redactedContent": each}) for each in halves]
+    decoder = bedrock.decoder(GPT)
+    deltas = decoder.feed(b"".join([*pieces, end(0), streamed_call(1), stop("tool_use")]))
+    assert kept(assembled(deltas).first.extra) == {"thinking_blocks": [OPENAIS]}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "sent"),
+    [
+        ("us.openai.gpt-5.6-sol", True),
+        ("openai.gpt-oss-120b-1:0", False),
+        ("us.xai.grok-4-20", False),
+        ("us.anthropic.claude-opus-4-8", False),
+        ("us.amazon.nova-2-lite-v1:0", False),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/x", False),
+    ],
+)
+def test_encrypted_thoughts_go_back_to_models_of_their_vendor(upstream: str, *, sent: bool) -> None:
+    turn = calls(call(), thinking_blocks=[OPENAIS, THOUGHT, SEALED])
+    _, answer, _ = turns(user(), turn, result(), tools=[TOOL], target=Target(upstream, 8_192))
+    assert (REASONING in answer["content"]) is sent
+    assert answer["content"][-1] == used()
+
+
+def test_encrypted_thoughts_do_not_go_to_anthropic() -> None:
+    turn = calls(call(), thinking_blocks=[OPENAIS])
+    request = chat(messages=[user(), turn, result()], tools=[TOOL])
+    for dialect in ("anthropic", "anthropic-vertex", "bedrock-invoke"):
+        call_there = DIALECTS[dialect].encode(request, Target("claude-opus-4-8", 9), stream=False)
+        assert b"redacted" not in call_there.body
 
 
 @pytest.mark.parametrize(("thoughts", "thinks"), [([THOUGHT], True), ([], False)])

@@ -275,6 +275,9 @@ FAMILIES: Final[list[tuple[str, Model]]] = [
     ("global.anthropic.claude-opus-4-8", Model("anthropic", thinks="adaptive",
         hides_thinking=True, xhigh=True, takes_sampling=False, both_samplers=False,
         schemas=True)),
+    ("global.openai.gpt-5.6-terra", Model("openai", takes_thinking=False, encrypts_thinking=True,
+        schemas=True, mixes_text_and_tools=False, caches=False, takes_result_status=False,
+        caches_tools=False)),
     ("mistral.mistral-large-3-675b", Model("mistral", takes_thinking=False, schemas=True,
         mixes_text_and_tools=False, caches=False, takes_result_status=False, caches_tools=False)),
 ]  # fmt: skip

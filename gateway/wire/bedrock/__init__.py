@@ -23,6 +23,9 @@ What has no OpenAI counterpart travels in fields of the assistant message:
                          | {"type": "redacted_thinking", "data": ...}]
                         Both ways: send them back unchanged with the message they came with. They
                         are as Anthropic's own API has them, so either may continue the other's.
+                        What OpenAI's and xAI's models thought is encrypted, and no other vendor's
+                        model is sent it:
+                        {"type": "redacted_content", "vendor": "openai", "data": base64}
     server_tool_blocks  blocks of tools that ran at the provider (answers only)
     citations           citation objects, in order (answers only)
 

@@ -61,14 +61,15 @@ class Block(Protocol):
 class TextOrThinking:
     """A block without a start event: text or thinking, as its pieces show."""
 
-    def __init__(self, collected: Collected) -> None:
+    def __init__(self, collected: Collected, upstream: str) -> None:
         self._collected = collected
+        self._upstream = upstream
         self._start = collected.text_length
         self._place = (collected.text_length, collected.tools)
         self._citations: list[Raw] = []
         self._thoughts: list[str] = []
         self._signature = ""
-        self._redacted = ""
+        self._redacted = b""
 
     def begin(self) -> None:
         return None
@@ -93,7 +94,7 @@ class TextOrThinking:
             )
         blocks: list[Mapping[str, Any]] = [*thinking("".join(self._thoughts), self._signature)]
         if self._redacted:
-            blocks.append(redacted_block(self._redacted))
+            blocks.append(redacted_block(self._redacted, self._upstream))
         self._collected.thinking += (with_position(block, *self._place) for block in blocks)
 
     def _thought(self, piece: _Thought) -> ChoiceDelta | None:
@@ -189,7 +190,7 @@ class _Server:
         self._collected.server.append(Raw(msgspec.json.encode({self._kind: block})))
 
 
-def open_block(start: Mapping[str, Raw], collected: Collected) -> Block:
+def open_block(start: Mapping[str, Raw], collected: Collected, upstream: str) -> Block:
     """A new block for a contentBlockStart, whose `start` has a single member."""
     for kind, raw in start.items():
         if kind == "toolUse":
@@ -197,4 +198,4 @@ def open_block(start: Mapping[str, Raw], collected: Collected) -> Block:
             if started.type != SERVER_TOOL:
                 return _Tool(started, collected)
         return _Server(kind, raw, collected)
-    return TextOrThinking(collected)
+    return TextOrThinking(collected, upstream)

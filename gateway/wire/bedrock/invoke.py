@@ -83,7 +83,7 @@ class Invoke:
 
     def decoder(self, target: Target) -> EventDecoder:
         """A decoder for a streamed answer with status 200."""
-        answer = _Answer(self._messages.decoder(target))
+        answer = _Answer(self._messages.decoder(target), target.upstream)
         return EventDecoder(answer, lambda body: self.decode(200, {}, body, target))
 
     def auth(self, api_key: str) -> Mapping[str, str]:
@@ -94,8 +94,9 @@ class Invoke:
 class _Answer:
     """The events of one streamed answer, each wrapped in a `chunk`; the first shows their shape."""
 
-    def __init__(self, messages: StreamDecoder) -> None:
+    def __init__(self, messages: StreamDecoder, upstream: str) -> None:
         self._messages = messages
+        self._upstream = upstream
         self._converse: Converse | None = None
         self._text: TextAnswer | None = None
         self._blocked = False
@@ -114,7 +115,7 @@ class _Answer:
 
     def _deltas(self, fields: Mapping[str, Raw], inner: bytes) -> list[Delta]:
         if fields.keys() & EVENTS.keys():
-            self._converse = self._converse or Converse()
+            self._converse = self._converse or Converse(self._upstream)
         elif self._converse is None and fields.keys() & completions.MARKER_FIELDS:
             self._text = self._text or TextAnswer()
         if self._converse is not None:

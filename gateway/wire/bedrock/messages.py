@@ -11,6 +11,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.wire import calls, request_fields
 from gateway.wire.bedrock.models import Model
 from gateway.wire.bedrock.parts import IN_RESULTS, blocks, text, with_cache_point
+from gateway.wire.bedrock.reply import REDACTED
 from gateway.wire.bedrock.turns import Turn, valid_turns, without_final_thoughts
 from gateway.wire.parts import Block
 from gateway.wire.thoughts import Thought, interleave, parse_thinking_blocks
@@ -92,15 +93,22 @@ class _Reader:
 
     def assistant(self, message: Mapping[str, Any], where: str) -> list[Block]:
         request_fields.refuse_message_fields(message, where, ("function_call", "audio"), "Bedrock")
-        thoughts = _thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
-        if not self._accepts.takes_thinking:
-            thoughts = []
+        thoughts = self._thoughts(message.get("thinking_blocks"), f"{where}.thinking_blocks")
         content = blocks(message.get("content"), f"{where}.content")
         if isinstance(message.get("refusal"), str):
             content += text(message["refusal"])
         tool_calls = enumerate(calls.tool_calls(message, where))
         uses = [self._use(call, f"{where}.tool_calls[{i}]") for i, call in tool_calls]
         return with_cache_point(interleave(thoughts, content, uses), message.get("cache_control"))
+
+    def _thoughts(self, value: Any, where: str) -> list[Thought]:
+        """Those that the model reads."""
+        accepts = self._accepts
+        if accepts.takes_thinking:
+            return _claudes_thoughts(value, where)
+        if accepts.encrypts_thinking:
+            return _encrypted_thoughts(value, where, accepts.vendor)
+        return []
 
     def _use(self, call: Any, where: str) -> list[Block]:
         name, arguments = calls.name_and_arguments(call, where)
@@ -147,7 +155,22 @@ def instructions(content: Any, where: str, message: Mapping[str, Any] | None = N
     return with_cache_point(result, message.get("cache_control") if message else None)
 
 
-def _thoughts(value: Any, where: str) -> list[Thought]:
+def _encrypted_thoughts(value: Any, where: str, vendor: str) -> list[Thought]:
+    """The thoughts that only models of this vendor read, as Bedrock gave them."""
+
+    def takes(block: Mapping[str, Any]) -> bool:
+        own = block.get("type") == REDACTED and block.get("vendor") == vendor
+        return own and isinstance(block.get("data"), str)
+
+    return [
+        structs.replace(
+            thought, block={"reasoningContent": {"redactedContent": thought.block["data"]}}
+        )
+        for thought in parse_thinking_blocks(value, where, takes)
+    ]
+
+
+def _claudes_thoughts(value: Any, where: str) -> list[Thought]:
     thoughts: list[Thought] = []
     for thought in parse_thinking_blocks(value, where):
         each = thought.block

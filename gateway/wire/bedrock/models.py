@@ -29,7 +29,7 @@ Thinks = Literal["budget", "adaptive", "nova", "effort", ""]
 
 _VENDOR: Final = re.compile(
     r"(?:^|[./])(ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?"
-    r"|nvidia|openai|qwen|writer|zai)\.(.+)"
+    r"|nvidia|openai|qwen|writer|xai|zai)\.(.+)"
 )
 _TAKES_SCHEMAS: Final = re.compile(
     r"(?:deepseek\.v3|google\.|minimax\.|moonshot|nvidia\.|openai\.|qwen\.|zai\."
@@ -60,6 +60,9 @@ class Model(Struct, frozen=True):
     takes_thinking: bool = True
     """Accepts thinking blocks sent back, which are Claude's (Claude; can1357/oh-my-pi#9086 and
     aws-samples/bedrock-engineer#240 of others)."""
+    encrypts_thinking: bool = False
+    """Has its thinking as `redactedContent`, and accepts only its own sent back (OpenAI's and xAI's
+    but gpt-oss; maximhq/bifrost#6834, UKGovernmentBEIS/inspect_ai#5217)."""
     schemas: bool = False
     """Has structured output with a JSON schema, and strict tools."""
     mixes_text_and_tools: bool = True
@@ -70,6 +73,12 @@ class Model(Struct, frozen=True):
     """Accepts cache points (Claude and Nova)."""
     caches_tools: bool = True
     """Accepts cache points among the tools (Claude)."""
+
+
+def vendor_of(upstream: str) -> str:
+    """`anthropic`, `amazon`, ...; "" if the name does not tell."""
+    match = _VENDOR.search(upstream)
+    return match[1] if match else ""
 
 
 def model(upstream: str) -> Model:
@@ -94,6 +103,7 @@ def model(upstream: str) -> Model:
         vendor,
         thinks="effort" if rest.startswith("gpt-oss") else "",
         takes_thinking=False,
+        encrypts_thinking=vendor in {"openai", "xai"} and not rest.startswith("gpt-oss"),
         schemas=_TAKES_SCHEMAS.match(f"{vendor}.{rest}") is not None,
         mixes_text_and_tools=False,
         takes_result_status=False,

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import Choice, Completion, ToolCall
 from gateway.core.errors import Broken, UpstreamError
 from gateway.wire.bedrock.faults import fault, read
+from gateway.wire.bedrock.models import vendor_of
 from gateway.wire.bedrock.usage import parse_usage
 from gateway.wire.calls import arguments_json, require_name
 from gateway.wire.citations import Annotation, url_citation
@@ -30,6 +31,8 @@ FINISH: Final[Mapping[str, str]] = {
 """stopReason to finish_reason; any other becomes `stop`."""
 _MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 
+REDACTED: Final = "redacted_content"
+"""The `type` of a thinking block that only models of its `vendor` read."""
 SERVER_TOOL: Final = "server_tool_use"
 """The `type` of a tool use that runs at the provider."""
 
@@ -90,9 +93,10 @@ class _Answer(Struct, rename="camel"):
 
 
 class Parts:
-    """Accumulates the blocks of one answer."""
+    """Accumulates the blocks of one answer of the model `upstream`."""
 
-    def __init__(self) -> None:
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
         self.texts: list[str] = []
         self.thoughts: list[str] = []
         self.tools: list[ToolCall] = []
@@ -134,7 +138,8 @@ class Parts:
             self.thoughts.append(reasoning.reasoning_text.text)
             blocks += thinking(reasoning.reasoning_text.text, reasoning.reasoning_text.signature)
         if reasoning.redacted_content is not None:
-            blocks.append(redacted_block(decode_redacted(reasoning.redacted_content)))
+            data = decode_redacted(reasoning.redacted_content)
+            blocks.append(redacted_block(data, self._upstream))
         self.collected.thinking += (with_position(block, *place) for block in blocks)
 
 
@@ -145,7 +150,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     answer = read(body, _Answer)
     usage = parse_usage(answer.usage)
     try:
-        choice = _choice(answer)
+        choice = _choice(answer, target.upstream)
     except UpstreamError as error:
         raise with_usage(error, usage) from None
     fields = answer.additional_model_response_fields
@@ -154,11 +159,11 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
     return Completion(choices=(choice,), id=request_id, usage=usage, extra=extra)
 
 
-def _choice(answer: _Answer) -> Choice:
+def _choice(answer: _Answer, upstream: str) -> Choice:
     message = answer.output.message if answer.output is not None else None
     if message is None or message.content is None:
         raise Broken("the provider's answer has no content")
-    parts = Parts()
+    parts = Parts(upstream)
     for raw in message.content:
         parts.add(raw)
     return Choice(
@@ -188,14 +193,19 @@ def thinking(text: str, signature: str) -> list[Mapping[str, Any]]:
     return [{"type": "thinking", "thinking": text, "signature": signature}]
 
 
-def redacted_block(data: str) -> Mapping[str, Any]:
-    return {"type": "redacted_thinking", "data": data}
+def redacted_block(data: bytes, upstream: str) -> Mapping[str, Any]:
+    """Encrypted thinking: Claude's as Anthropic's own API has it, which Bedrock encodes in base64
+    once more; any other as a block that Claude is never sent, since it answers 400.
+    """
+    vendor = vendor_of(upstream)
+    if vendor in {"", "anthropic"}:
+        return {"type": "redacted_thinking", "data": data.decode("latin-1")}
+    return {"type": REDACTED, "vendor": vendor, "data": base64.b64encode(data).decode()}
 
 
-def decode_redacted(content: str) -> str:
-    """Encrypted thinking as Anthropic's own API has it; Bedrock encodes it in base64 once more."""
+def decode_redacted(content: str) -> bytes:
     try:
-        return base64.b64decode(content, validate=True).decode("latin-1")
+        return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):
         raise Broken("the provider's redacted thoughts are not in base64") from None
 

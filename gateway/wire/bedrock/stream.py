@@ -44,9 +44,10 @@ class _Metadata(Struct):
 
 
 class Converse:
-    """Turns the events of one answer into deltas."""
+    """Turns the events of one answer of the model `upstream` into deltas."""
 
-    def __init__(self) -> None:
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
         self._open: dict[int, Block] = {}
         self._collected = Collected()
         self._finished = False
@@ -74,14 +75,17 @@ class Converse:
 
     def block_start(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockStart)
-        block = self._open[event.content_block_index] = open_block(event.start, self._collected)
+        block = self._open[event.content_block_index] = open_block(
+            event.start, self._collected, self._upstream
+        )
         return _to_deltas(block.begin())
 
     def block_delta(self, data: bytes) -> list[Delta]:
         event = read(data, _BlockDelta)
         block = self._open.get(event.content_block_index)
         if block is None:
-            block = self._open[event.content_block_index] = TextOrThinking(self._collected)
+            block = TextOrThinking(self._collected, self._upstream)
+            self._open[event.content_block_index] = block
         return _to_deltas(block.add(event.delta))
 
     def block_stop(self, data: bytes) -> list[Delta]:
@@ -128,4 +132,4 @@ def _to_deltas(delta: ChoiceDelta | None) -> list[Delta]:
 
 def decoder(target: Target) -> EventDecoder:
     """A decoder for a streamed answer with status 200."""
-    return EventDecoder(Converse(), lambda body: decode(200, {}, body, target))
+    return EventDecoder(Converse(target.upstream), lambda body: decode(200, {}, body, target))

@@ -81,7 +81,7 @@ def _split_turn(turn: Turn) -> list[Turn]:
     """Splits text from tool calls or results, with a filler turn between."""
     assistant = turn.role == "assistant"
     tools, others = _split(turn.content, "toolUse" if assistant else "toolResult")
-    if not tools or not others:
+    if not tools or all("reasoningContent" in block for block in others):
         return [turn]
     first, second = (others, tools) if assistant else (tools, others)
     between = Turn(
