@@ -16,7 +16,8 @@ from gateway.core.catalog import Cache
 from gateway.core.chat import Completion, Usage
 from gateway.core.errors import CacheDown
 from gateway.core.flow import Deltas
-from gateway.core.reason import header_value
+from gateway.core.plan import Candidate
+from gateway.core.reason import GUARD, header_value
 from gateway.core.records.record import CACHED, UsageRecord
 from gateway.core.response_cache import CacheControl, CacheEntry, CacheHit
 from gateway.handle import UNREAD, Life, Reply
@@ -53,7 +54,7 @@ class CachingLife(Life):
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
         reply = structs.replace(reply, headers=((b"x-gateway-cache", status),))
-        if self._key is None or self.tab.verdict_missing:
+        if self._key is None or self.tab.verdict_missing or self._is_stand_in(reply.candidate):
             return reply
         why = reply.reason.partition(";")[0]
         if reply.deltas is None:
@@ -64,6 +65,12 @@ class CachingLife(Life):
         deltas = self._keep_when_whole(reply, reply.deltas, why)
         await anext(deltas)  # so that closing it closes the call, also before anybody listens
         return structs.replace(reply, deltas=deltas)
+
+    def _is_stand_in(self, who: Candidate) -> bool:
+        """Whether a guard has left it out, and it was asked as the last tier failed: its answer is
+        better than none, but no answer for later.
+        """
+        return GUARD in self.trail and who.tier != self.plan.rungs[-1].tier
 
     async def _look(self) -> tuple[CacheHit | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""

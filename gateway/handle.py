@@ -220,7 +220,7 @@ class Life(Struct, eq=False):
             self._auditor = self._auditor or world.audits.attend(self, ladder)
             whole, (plan, chosen) = plan, self._auditor.steer(plan, chosen)
             if plan is not whole:
-                self.trail = reason.noted_once(self.trail, "guard")
+                self.trail = reason.noted_once(self.trail, reason.GUARD)
         return plan, chosen
 
     async def _attempt(self, wanted: Round, candidate: Candidate) -> Outcome:

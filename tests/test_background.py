@@ -13,9 +13,10 @@ from msgspec.structs import replace as replaced
 from gateway.background.background_life import without_places
 from gateway.background.guards import Guards
 from gateway.background.runner import AuditRunner
+from gateway.caching import CachingLife
 from gateway.core import events
 from gateway.core.accounts import EACH, Account, Purse
-from gateway.core.catalog import Budget, Route, Rule
+from gateway.core.catalog import Budget, Cache, Route, Rule
 from gateway.core.chat import Extras
 from gateway.core.guard import Growth, Guard
 from gateway.core.ladder import ladders
@@ -25,6 +26,7 @@ from gateway.core.rules import When
 from gateway.core.strategies import tactic
 from gateway.core.trials import Canary, Compares, GuardSettings, Shadow, chosen
 from gateway.drivers.memory_guard import MemoryGuard
+from gateway.drivers.memory_responses import MemoryResponses
 from gateway.handle import Reply
 from tests.lives import (
     ANSWER,
@@ -437,3 +439,20 @@ def test_a_larger_share_has_the_tenants_of_a_smaller() -> None:
     assert len(more) == pytest.approx(600, rel=0.1)
     assert few != {name for name in tenants if chosen(0.1, "code", name)}, "of each route others"
     assert all(chosen(1.0, "auto", name) for name in tenants)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("turn", "who", "is_kept"), [(well, "c", True), (faulty, "a", False)])
+async def test_a_stand_in_for_who_failed_is_not_given_again(
+    turn: Turn, who: str, is_kept: bool, stream: bool
+) -> None:
+    """While the cheap ones are off their answer is better than none, but no answer for later."""
+    turns = {"a": [well], "c": [turn]}
+    made, runner = await scene(route(NEVER, cache=Cache()), turns, BAD_PAIR, stream=stream)
+    life, responses = made.life, MemoryResponses(10**6, lambda: 0.0)
+    given_to = life.tenant, life.purse, life.request, life.about, life.ladder, life.began
+    made.life = CachingLife(replace(life.world, responses=responses), *given_to)
+    reply, text = await given(made, runner)
+    assert (text, reply.candidate.model.name) == ("GOOD one", who)
+    assert (responses.size("t") > 0) == is_kept
+    await sound(made)

@@ -3,11 +3,14 @@ call after the first was made: "auto-1 regex".
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.core.strategies.progress import BUDGET, skipped_for_budget
 from gateway.core.strategy import Answered, Cause, Failed, Flowing, Outcome, Round
 
 Trail = tuple[str, ...]
+GUARD: Final = "guard"
+"""A guard has left out all but the last tier."""
 
 
 def next_call(trail: Trail, cause: Cause) -> Trail:
