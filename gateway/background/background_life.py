@@ -71,6 +71,7 @@ class BackgroundLife(Life):
         finally:
             seconds = self.world.clock() - self.began
             self.world.observe(events.AuditEnded(self.about, self.kind, outcome, seconds))
+            self.world.ledger.leave(self.purse, self.about.request_id)
         return verdict, outcome
 
     def _read(self) -> None:

@@ -79,6 +79,10 @@ class Places:
         self.lives = {life: until for life, until in self.lives.items() if now < until}
         return len(self.lives)
 
+    def is_used(self, now: float) -> bool:
+        """Whether anybody has a place, or was warned of them a while ago."""
+        return self.count_now(now) > 0 or any(now < until for _, until in self.marks.values())
+
     def mark_first(self, now: float, budget: Budget, percent: int) -> bool:
         mark = (budget.mode, budget.cap)
         marked, until = self.marks.get(mark, (0, 0.0))
@@ -107,6 +111,8 @@ class Books:
     def __init__(self, max_entries: int) -> None:
         self.buckets: dict[str, Bucket] = {}
         self.places: dict[str, Places] = {}
+        self._places_of: dict[str, set[str]] = {}
+        """The keys of the places that a life has taken."""
         self.open: dict[str, Held] = {}
         self.ended: dict[str, Held] = {}
         self.charged: dict[str, float] = {}
@@ -137,7 +143,19 @@ class Books:
         bucket.expires = max(bucket.expires, expires)
         return bucket
 
+    def take_place(self, key: str, life: str, until: float) -> None:
+        self.places[key].lives[life] = until
+        self._places_of.setdefault(life, set()).add(key)
+
+    def leave(self, life: str) -> None:
+        for key in self._places_of.pop(life, ()):
+            if places := self.places.get(key):
+                places.lives.pop(life, None)
+
     def forget(self, now: float) -> None:
+        self.places = {key: each for key, each in self.places.items() if each.is_used(now)}
+        lives = {life for each in self.places.values() for life in each.lives}
+        self._places_of = {life: keys for life, keys in self._places_of.items() if life in lives}
         self.buckets = {key: each for key, each in self.buckets.items() if now < each.expires}
         self.charged = {call: until for call, until in self.charged.items() if now < until}
         self.ended = {hold: each for hold, each in self.ended.items() if now < each.until}

@@ -87,8 +87,7 @@ class MemoryLedger:
         await asyncio.sleep(0)
 
     def leave(self, purse: Purse, life: str) -> None:
-        for places in self._books_of(purse.home).places.values():
-            places.lives.pop(life, None)
+        self._books_of(purse.home).leave(life)
 
     async def void(self, home: str, hold_id: str) -> None:
         """Release a hold whose call was never made, also one that is yet to arrive."""
@@ -248,7 +247,7 @@ class _ReserveAttempt:
             bucket.held += of_meter(self.amounts, line.meter)
             charged.append(Charged(line.key, line.meter, bucket.slot(self.now)))
         for line in self.plan.places:
-            self._places(line).lives[self.life] = until
+            self.books.take_place(line.key, self.life, until)
         left = None if self.left is None else Nanos(self.left)
         return Held("open", until, self.amounts, left, self.life, tenant, tuple(charged))
 

@@ -1,0 +1,27 @@
+"""What is left of an audit when it has ended: nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.core.catalog import Route, Tenant
+from gateway.core.trials import Shadow
+from gateway.drivers.ledger.local_ledger import LocalLedger
+from tests.lives import well
+from tests.test_background import GOOD_PAIR, given, outcomes, route, scene, sound
+
+
+async def test_the_ledger_forgets_an_audit_that_has_ended(tmp_path: Path) -> None:
+    """One that goes on without its server remembers the lives that the server may know."""
+    shadowed = route(shadow=Shadow("s", 1.0))
+    turns = {"a": [well], "b": [well], "c": [well], "d": [well]}
+    made, runner = await scene(shadowed, turns, GOOD_PAIR, others=[Route("s", ("smart",))])
+    world, tenants = made.life.world, [Tenant("t", on_ledger_unavailable="allow_local")]
+    local = LocalLedger(
+        made.ledger, tenants, tmp_path, replicas=1, observe=made.events.append,
+        clock=world.clock, wall=world.wall,
+    )  # fmt: skip
+    made.life.world = replace(world, ledger=local)
+    await given(made, runner)
+    assert {kind for kind, _ in outcomes(made)} == {"guard", "shadow"}
+    assert not local._known_lives
+    await sound(made)
