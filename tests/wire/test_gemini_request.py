@@ -49,6 +49,22 @@ def test_the_limit_is_always_said(asked: JSON, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("upstream", "stream", "limit"),
+    [
+        ("gemini-4-argon", False, 32_768),
+        ("gemini-4-argon", True, 65_536),
+        ("gemini-3.8-flash", False, 65_536),
+    ],
+)
+def test_from_4_on_a_whole_answer_has_a_lower_limit(
+    upstream: str, stream: bool, limit: int
+) -> None:
+    """Above it each request without `stream` is a 400."""
+    call = gemini.encode(chat(), Target(upstream, 65_536), stream=stream)
+    assert json.loads(call.body)["generationConfig"]["maxOutputTokens"] == limit
+
+
+@pytest.mark.parametrize(
     ("asked", "said"),
     [
         ({}, {}),

@@ -6,7 +6,6 @@ from typing import Any, Final
 from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import request_fields
-from gateway.wire.dialect import Target
 from gateway.wire.gemini.generation import Generation
 from gateway.wire.gemini.tools import schema
 from gateway.wire.request_fields import ResponseFormat
@@ -50,9 +49,9 @@ _MODALITIES: Final = ("text", "image")
 _SEEDS: Final = 2**31
 
 
-def config(request: ChatRequest, target: Target, given: Mapping[str, Any]) -> JSON:
+def config(request: ChatRequest, limit: int, given: Mapping[str, Any]) -> JSON:
     """All but thinking and the response format. Raises InvalidRequest, naming the field."""
-    fields: JSON = {"maxOutputTokens": request_fields.output_limit(request, target)}
+    fields: JSON = {"maxOutputTokens": limit}
     for name, (field, low, high) in _NUMBERS.items():
         value = given.get(name)
         if value is None or (name in _PENALTIES and value == 0):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 _VERSION: Final = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?![\d.])")
 _NEWEST: Final = (3, 1)
+_WHOLE_LIMIT: Final = 32_768
 
 
 class Generation(Struct, frozen=True):
@@ -29,6 +30,9 @@ class Generation(Struct, frozen=True):
     """Refuses function calls without their thought signature (3 on)."""
     schema_beside_tools: bool = False
     """Accepts a response schema together with functions (3 on)."""
+    whole_limit: int | None = None
+    """The highest output limit of an answer that is not streamed, in tokens: it answers 400 to one
+    above (4 on; Google's page on long decode)."""
 
 
 def generation(upstream: str) -> Generation:
@@ -47,4 +51,5 @@ def generation(upstream: str) -> Generation:
         medium=not pro or version >= (3, 1),
         needs_signatures=from_3,
         schema_beside_tools=from_3,
+        whole_limit=_WHOLE_LIMIT if version >= (4, 0) else None,
     )

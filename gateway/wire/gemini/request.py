@@ -67,8 +67,11 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     chat = Conversation(given.get("messages"), needs_signatures=accepts.needs_signatures)
     tools = Tools(given.get("tools"))
     offered = tools.body(given.get("tool_choice"))
-    settings = config(request, target, given)
-    settings |= thinking(given.get("reasoning_effort"), accepts, settings["maxOutputTokens"])
+    limit = request_fields.output_limit(request, target)
+    if not stream and accepts.whole_limit is not None:
+        limit = min(limit, accepts.whole_limit)
+    settings = config(request, limit, given)
+    settings |= thinking(given.get("reasoning_effort"), accepts, limit)
     format_fields, instruction = json_output(
         request_fields.response_format(given.get("response_format")),
         constrains=accepts.schema_beside_tools or "tools" not in offered,
