@@ -119,6 +119,14 @@ def is_thinking(config: Any) -> bool:
     return isinstance(config, Mapping) and config.get("type") != "disabled"
 
 
+def turns_thinking_off(config: Any) -> bool:
+    """Whether a `thinking` field turns thinking off. A model that binds its thinking blocks then
+    has no `block_binding`: those sent back must be left out, as it would not read them anyway
+    (Anthropic, "Fix a thinking block bound to a different conversation").
+    """
+    return isinstance(config, Mapping) and config.get("type") == "disabled"
+
+
 def thinks_with_forced_tool(generation: tuple[int, int] | None, *, bedrock: bool) -> bool:
     """Whether adaptive thinking is allowed together with a forced tool.
 

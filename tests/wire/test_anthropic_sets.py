@@ -149,6 +149,28 @@ def test_thoughts_whose_conversation_has_changed_are_left_out_not_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "asked", "kept"),
+    [
+        ("haiku-5-5", {"reasoning_effort": "none"}, False),
+        ("haiku-5-5", {"thinking": {"type": "disabled"}}, False),
+        ("haiku-5-5", {}, True),
+        ("opus-5", {"reasoning_effort": "none"}, True),  # which binds none
+    ],
+)
+def test_who_is_not_to_think_is_sent_no_thoughts_that_are_bound(
+    model: str, asked: dict[str, Any], *, kept: bool
+) -> None:
+    """There is no `block_binding` then: each was refused with 400 once its conversation changed."""
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+    said = {"role": "assistant", "content": "A.", "thinking_blocks": [thought]}
+    request = chat(messages=[user(), said, user()], **asked)
+    for dialect, prefix in ((anthropic, ""), (bedrock, "us.anthropic.")):
+        call = dialect.encode(request, Target(f"{prefix}claude-{model}", 9), stream=False)
+        assert (b"Hm." in call.body) is kept
+        assert json.loads(call.body)["messages"][1]["content"][-1]["text"] == "A."
+
+
 def test_a_thought_that_a_model_cannot_read_is_no_fault_of_the_client() -> None:
     told = "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a"
     error = {"type": "error", "error": {"type": "invalid_request_error", "message": told}}

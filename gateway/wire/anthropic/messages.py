@@ -49,6 +49,13 @@ class Conversation(Struct, frozen=True):
         """Whether thinking blocks were sent back."""
         return any(block["type"] in _THINKING for block in self._blocks())
 
+    def without_thinking(self) -> list[Turn]:
+        """The turns without thinking blocks; none is nothing else."""
+        return [
+            Turn(turn.role, [block for block in turn.content if block["type"] not in _THINKING])
+            for turn in self.turns
+        ]
+
     def _blocks(self) -> list[Block]:
         return [block for turn in self.turns for block in turn.content]
 

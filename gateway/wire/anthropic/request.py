@@ -11,7 +11,7 @@ from gateway.core.chat import ChatRequest
 from gateway.core.errors import InvalidRequest
 from gateway.wire import claude, request_fields
 from gateway.wire.anthropic.generation import generation
-from gateway.wire.anthropic.messages import Conversation, conversation
+from gateway.wire.anthropic.messages import Conversation, Turn, conversation
 from gateway.wire.anthropic.parts import blocks
 from gateway.wire.anthropic.schema import SchemaBudget
 from gateway.wire.anthropic.thinking import Thinking, thinking
@@ -78,7 +78,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     )
     if system:
         body["system"] = system
-    body["messages"] = [{"role": turn.role, "content": turn.content} for turn in chat.turns]
+    body["messages"] = _messages(chat.turns)
     body |= _tools(given, chat, budget)
     body |= {name: given[name] for name in PASSED_THROUGH if given.get(name) is not None}
     mode = body.get("tool_choice", {}).get("type")
@@ -96,9 +96,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         thoughts_missing=chat.lacks_thinking,
     )
     body |= _thinking_fields(given, effort, schema)
-    bound = accepts.binds and chat.thoughtful
-    forgiving = claude.forgiving(body.get("thinking")) if bound else None
-    body |= {"thinking": forgiving} if forgiving else {}
+    forgiving = _forgive(body, chat) if accepts.binds and chat.thoughtful else False
     thinks = claude.is_thinking(body.get("thinking"))
     body |= claude.sampling(
         given, none=thinks or not accepts.takes_sampling, both=accepts.both_samplers
@@ -129,6 +127,22 @@ def _honoured(given: Mapping[str, Any], body: Mapping[str, Any], *, thinks: bool
     else:
         names.discard("metadata")
     return frozenset(names)
+
+
+def _messages(turns: list[Turn]) -> list[Block]:
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def _forgive(body: dict[str, Any], chat: Conversation) -> bool:
+    """Has a model that binds thinking blocks accept those of another context. Returns whether that
+    needs a beta.
+    """
+    config = claude.forgiving(body.get("thinking"))
+    if config is not None:
+        body["thinking"] = config
+    elif claude.turns_thinking_off(body.get("thinking")):
+        body["messages"] = _messages(chat.without_thinking())
+    return config is not None
 
 
 def _system(given: Any, chat: Conversation, in_words: ResponseFormat) -> str | list[Block]:

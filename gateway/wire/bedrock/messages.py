@@ -42,6 +42,13 @@ class Conversation(Struct, frozen=True):
         """Whether thinking blocks were sent back."""
         return any("reasoningContent" in block for turn in self.turns for block in turn.content)
 
+    def without_thinking(self) -> list[Turn]:
+        """The turns without thinking blocks; none is nothing else."""
+        return [
+            Turn(turn.role, [block for block in turn.content if "reasoningContent" not in block])
+            for turn in self.turns
+        ]
+
 
 class _Reader:
     """Translates messages for one model. For `calls_as_text` see `conversation`."""

@@ -21,7 +21,7 @@ from gateway.wire.bedrock.extras import (
 from gateway.wire.bedrock.messages import Conversation, conversation, instructions
 from gateway.wire.bedrock.models import Model, model
 from gateway.wire.bedrock.tools import choice, tools
-from gateway.wire.bedrock.turns import without_cache_points
+from gateway.wire.bedrock.turns import Turn, without_cache_points
 from gateway.wire.buckets import S3_ALLOWED, refuse_s3
 from gateway.wire.dialect import HttpCall, Target
 from gateway.wire.parts import Block
@@ -91,15 +91,17 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
     chat = conversation(given.get("messages"), accepts, calls_as_text=not offer.tools)
     response_format = request_fields.response_format(given.get("response_format"))
     structured = structure(response_format, accepts)
+    limit = request_fields.output_limit(request, target)
+    fields = _fields(given, accepts, offer, limit, chat)
     body: dict[str, Any] = {
-        "messages": [{"role": turn.role, "content": turn.content} for turn in chat.turns]
+        "messages": [
+            {"role": turn.role, "content": turn.content} for turn in _turns(chat, accepts, fields)
+        ]
     }
     in_words = response_format if structured is None else ResponseFormat()
     system = _system(given.get("system"), chat, in_words, accepts)
     if system:
         body["system"] = system
-    limit = request_fields.output_limit(request, target)
-    fields = _fields(given, accepts, offer, limit, chat)
     sampled = sampling(given, accepts, thinks=claude.is_thinking(fields.get("thinking")))
     body["inferenceConfig"] = _inference(limit, sampled, given.get("stop"))
     if offer.tools:
@@ -124,6 +126,12 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         msgspec.json.encode(body),
         dropped_fields(given, honoured),
     )
+
+
+def _turns(chat: Conversation, accepts: Model, fields: Mapping[str, Any]) -> list[Turn]:
+    """Without thinking blocks, if the model binds them and does not think."""
+    off = accepts.binds_thinking and claude.turns_thinking_off(fields.get("thinking"))
+    return chat.without_thinking() if off else chat.turns
 
 
 def _passed_through(
