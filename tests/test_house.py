@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 import gateway
 from gateway import core
+from gateway.core.packages import PACKAGES
 
 ROOT = Path(__file__).parent.parent
 HOUSE = sorted((ROOT / "gateway").rglob("*.py"))
@@ -202,6 +203,17 @@ def test_the_image_gets_what_was_tested() -> None:
     for package, (requirement, hashes) in image.items():
         assert requirement.specifier == everything[package][0].specifier, f"{package}: make lock"
         assert sorted(hashes) == sorted(everything[package][1]), f"{package}: make lock"
+
+
+def test_a_package_that_is_missing_is_named_as_it_is_required() -> None:
+    """By its own name: what PyPI has as `tollgate` is another project."""
+    extras = tomllib.loads(PYPROJECT)["project"]["optional-dependencies"]
+    assert {name: list(packages) for name, packages in PACKAGES.items()} == extras
+    texts = [
+        *(path.read_text() for path in HOUSE),
+        *(p.read_text() for p in ROOT.glob("docs/*.md")),
+    ]
+    assert not [text for text in texts if "install 'tollgate" in text]
 
 
 def test_what_is_imported_is_installed_with_us() -> None:

@@ -11,6 +11,7 @@ from gateway.config.faults import ConfigError
 from gateway.config.load import load, load_ledger
 from gateway.core.catalog import Model, Tenant
 from gateway.core.money import FREE, Price, usd
+from gateway.core.packages import how_to_install
 from gateway.core.snapshot import GoogleAuth, Ledger, Snapshot
 from gateway.stores import log_fault, sink_fault
 
@@ -138,7 +139,7 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
     if google and not _is_installed("google.auth"):
         yield (
             f"warning: google-auth is not installed: {', '.join(google)} can be asked only where "
-            "the machine has a role at Google; pip install 'tollgate[google]'"
+            f"the machine has a role at Google; {how_to_install('google')}"
         )
     if snapshot.pepper is None and any(not t.anonymous for t in snapshot.tenants.values()):
         yield "warning: keys.pepper is not set: keys are kept as plain SHA-256"
@@ -176,7 +177,7 @@ def blockers(snapshot: Snapshot) -> Iterator[Blocker]:
         if not _is_installed(package):
             why = f"{package.partition('.')[0]} is not installed"
             message = f"{why}: a gateway does not start without it"
-            yield Blocker(key, message, f"pip install 'tollgate[{extra}]'")
+            yield Blocker(key, message, how_to_install(extra))
     unwritable = None if snapshot.log is None else log_fault(snapshot.log.to)
     if unwritable is not None:
         yield Blocker("log.to", unwritable, WRITABLE)

@@ -11,7 +11,7 @@
     trials         trials, guard
     the end        errors, refusals, reason, life_end
     what is told   events, side_events, observers, histogram, life_log, records, redaction, explain
-    the world      ports
+    the world      ports, packages
 
 Begin with plan, strategy and ports.
 """

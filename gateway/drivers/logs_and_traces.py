@@ -3,17 +3,15 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from gateway.core.observers import Handlers
+from gateway.core.packages import how_to_install
 from gateway.core.ports import Upstream
 from gateway.core.redaction import Redactor, secrets_of
 from gateway.core.snapshot import Snapshot
 from gateway.drivers.life_log import open_life_log
 from gateway.drivers.traces.traceparent import HeaderReader, wrap_header_reader
 from gateway.drivers.upstream.open import Tap
-
-_INSTALL: Final = "pip install 'tollgate[otel]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,9 @@ async def open_logs_and_traces(
             try:
                 from gateway.drivers.traces.otel import open_traces  # noqa: PLC0415
             except ImportError as error:
-                raise OSError(f"traces need OpenTelemetry ({error}): {_INSTALL}") from None
+                raise OSError(
+                    f"traces need OpenTelemetry ({error}): {how_to_install('otel')}"
+                ) from None
 
             spans = open_traces(snapshot.otel, snapshot, redactor)
             traces = await stack.enter_async_context(spans)

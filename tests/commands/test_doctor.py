@@ -80,7 +80,7 @@ def test_what_would_hinder_a_start_is_told(tmp_path: Path, monkeypatch: pytest.M
     more = f"memory}}\nusage: {{sink: 'parquet:{tmp_path}'}}\nlog: {{to: {tmp_path}/none/life.log"
     wrong = [line for line in found(tmp_path, redis=more) if line.state == "fail"]
     assert [(line.name, line.do) for line in wrong] == [
-        ("usage.sink", "pip install 'tollgate[parquet]'"),
+        ("usage.sink", "pip install 'pyarrow>=20'"),
         ("log.to", "make its folder, or let the gateway write there"),
     ]
 

@@ -15,6 +15,7 @@ from gateway.commands.check import check
 from gateway.commands.explain import explain_request, show
 from gateway.commands.key import new_key
 from gateway.config.faults import ConfigError
+from gateway.core.packages import how_to_install
 from gateway.core.snapshot import Ledger, Snapshot
 from gateway.stores import log_fault, sink_fault
 from tests.config.texts import NO_ENV, SOUND, snapshot
@@ -203,8 +204,8 @@ def test_a_provider_that_needs_what_is_not_installed(
 @pytest.mark.parametrize(
     ("sink", "package", "extra"),
     [
-        ("parquet:./usage", "pyarrow", "parquet"),
-        ("postgresql://ann:pw@db/usage", "asyncpg", "postgres"),
+        ("parquet:./usage", "pyarrow", "pyarrow>=20"),
+        ("postgresql://ann:pw@db/usage", "asyncpg", "asyncpg>=0.30"),
         ("jsonl:./usage", "", ""),
     ],
 )
@@ -219,7 +220,7 @@ def test_a_sink_that_needs_what_is_not_installed(
     lines, code = check(paths, NO_ENV, up, there)
     why = (
         f"usage.sink: {package} is not installed: a gateway does not start without it; "
-        f"pip install 'tollgate[{extra}]'"
+        f"pip install '{extra}'"
     )
     assert (lines[-2:], code) == (
         ([why, "redis: answers"], 1) if package else (["redis: answers", "ok"], 0)
@@ -234,7 +235,7 @@ def test_traces_that_need_what_is_not_installed(
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     lines, code = check(paths, NO_ENV, up, there)
     why = "otel: opentelemetry is not installed: a gateway does not start without it; "
-    assert (lines[-2], code) == (why + "pip install 'tollgate[otel]'", 1)
+    assert (lines[-2], code) == (why + how_to_install("otel"), 1)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

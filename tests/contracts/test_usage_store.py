@@ -199,8 +199,8 @@ async def test_a_store_that_takes_nothing_says_so(sink: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("sink", "package", "said"),
     [
-        ("parquet:x", "pyarrow", "Parquet needs pyarrow: pip install 'tollgate[parquet]'"),
-        ("postgres://h/x", "asyncpg", "PostgreSQL needs asyncpg: pip install 'tollgate[postgres]'"),
+        ("parquet:x", "pyarrow", "Parquet needs pyarrow: pip install 'pyarrow>=20'"),
+        ("postgres://h/x", "asyncpg", "PostgreSQL needs asyncpg: pip install 'asyncpg>=0.30'"),
     ],
 )
 def test_a_package_that_is_missing_is_one_clear_message(

@@ -235,6 +235,6 @@ def test_without_google_auth_it_is_said_how_to_get_it(
     monkeypatch.setitem(sys.modules, "google.oauth2.service_account", None)
     with (
         endpoint({}) as there,
-        pytest.raises(Misconfigured, match=r"pip install 'tollgate\[google\]'"),
+        pytest.raises(Misconfigured, match=r"pip install 'google-auth>=2\.45'"),
     ):
         fetch(written(tmp_path, account(there)), {}, NOW)

@@ -5,9 +5,8 @@
     what `gcloud auth application-default login` left
     the role of the machine: the metadata server of Compute Engine, GKE and Cloud Run
 
-Files are read by google-auth, an optional part (`tollgate[google]`); the metadata server needs
-none. Not here: files of impersonated accounts, and workload identities whose subject comes from
-AWS or a program.
+Files are read by google-auth, an optional package; the metadata server needs none. Not here: files
+of impersonated accounts, and workload identities whose subject comes from AWS or a program.
 """
 
 import importlib
@@ -22,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.errors import Misconfigured
+from gateway.core.packages import how_to_install
 from gateway.core.snapshot import GoogleAuth, Secret
 from gateway.drivers.upstream.http_tunnel import Proxy
 from gateway.drivers.upstream.renewed import Issued
@@ -88,7 +88,7 @@ def _file_token(path: Path, auth: GoogleAuth, proxy: Proxy | None) -> Issued[Sec
         module_object: Any = importlib.import_module(module)
         errors: Any = importlib.import_module("google.auth.exceptions")
     except ImportError:
-        message = "google-auth is not installed: pip install 'tollgate[google]'"
+        message = f"google-auth is not installed: {how_to_install('google')}"
         raise Misconfigured(message) from None
     try:
         credentials = getattr(module_object.Credentials, factory)(info, scopes=list(auth.scopes))

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.core.packages import how_to_install
 from gateway.core.records.line import Line, Reading, StoreError
 from gateway.core.records.row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage.store import READ_BATCH, Folder, by_day, disk_error, sync_folder
@@ -17,9 +18,7 @@ try:
     import pyarrow as pa
     from pyarrow import parquet
 except ImportError as _error:
-    raise StoreError(
-        "missing", "Parquet needs pyarrow: pip install 'tollgate[parquet]'"
-    ) from _error
+    raise StoreError("missing", f"Parquet needs pyarrow: {how_to_install('parquet')}") from _error
 
 _SUFFIX: Final = ".parquet"
 _TYPES: Final = {

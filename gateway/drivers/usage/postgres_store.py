@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
+from gateway.core.packages import how_to_install
 from gateway.core.records.line import Line, Reading, StoreError
 from gateway.core.records.row import KINDS, LATER, NAMES, columns_of, line_of_row
 from gateway.drivers.usage.store import READ_BATCH
@@ -17,7 +18,7 @@ try:
     import asyncpg
 except ImportError as _error:
     raise StoreError(
-        "missing", "PostgreSQL needs asyncpg: pip install 'tollgate[postgres]'"
+        "missing", f"PostgreSQL needs asyncpg: {how_to_install('postgres')}"
     ) from _error
 
 _CONNECT_S: Final = 5.0
