@@ -268,7 +268,7 @@ def test_the_worst_is_of_any_order_in_which_those_that_are_drawn_may_come(
 
 def test_a_judge_whom_only_short_answers_fit_is_among_the_worst() -> None:
     """All that it can take, and say."""
-    small = structs.replace(CATALOG.models["c"], context=350, usable_context=350)
+    small = structs.replace(CATALOG.models["c"], context=380, usable_context=380)
     judge = Check("judge", {"model": "c", "rubric": "It is right."})
     catalog = structs.replace(
         CATALOG,
@@ -278,7 +278,7 @@ def test_a_judge_whom_only_short_answers_fit_is_among_the_worst() -> None:
     told = explained(structs.replace(HI, model="judged", max_tokens=100), catalog=catalog)
     alone = explained(structs.replace(HI, model="d", max_tokens=100), catalog=catalog)
     judged = told["cost_usd"]["worst"] - alone["cost_usd"]["worst"]
-    assert judged == Decimal(10 * (350 + 100)).scaleb(-9)
+    assert judged == Decimal(10 * (380 + 100)).scaleb(-9)
 
 
 def test_who_stands_in_for_a_rung_is_told_as_such() -> None:

@@ -185,9 +185,9 @@ class _Worst:
         self, checks: Checklist, most: int, messages: _Messages, tries: int
     ) -> list[_Try]:
         """Of whoever may answer with so many tokens: told each time what was wrong. A judge sees
-        but the end of it.
+        but the end of it, and that there is more.
         """
-        found, short, seen = [], min(most, SHOWN), messages
+        found, short, seen = [], min(most, SHOWN + 1), messages
         for left in reversed(range(tries)):
             more = self._bound(messages) if messages else 0
             found.append(_Try(more, self._judged(checks, seen, short)))
