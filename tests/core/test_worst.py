@@ -187,7 +187,7 @@ def test_whoever_judges_is_planned_for_once_where_they_are_shown_the_same() -> N
         asked.append(len(answer.choices[0].text or ""))
         return JUDGES
 
-    outputs = [3, 3, SHOWN, SHOWN + 1, 2 * SHOWN]
+    outputs = [3, 3, SHOWN + 1, SHOWN + 2, 2 * SHOWN]
     many = tuple(candidate(f"m{at}", f"v{at % 3}", 1, each) for at, each in enumerate(outputs))
     checks = checklist((Check("not_refused"), JUDGE))
     rungs = tuple(Rung("t", many, checks) for _ in range(3))
@@ -195,7 +195,7 @@ def test_whoever_judges_is_planned_for_once_where_they_are_shown_the_same() -> N
         asked.clear()
         worst([Plan(rungs), Plan(rungs[::-1])], tactic(name), HI, judges)
         again = 2 if name == "repair" else 1
-        assert sorted(asked) == sorted([0, *([3, SHOWN] * again)]), name
+        assert sorted(asked) == sorted([0, *([3, SHOWN + 1] * again)]), name
 
 
 def test_a_race_after_the_other_is_looked_at_once_for_all_ways_that_lead_to_it() -> None:
