@@ -18,6 +18,7 @@ _CACHE_POINT: Final = b'"cachePoint"'
 """Bedrock's own mark, which a client may send among its parts and tools."""
 _EITHER_MARK: Final = b'"cache'
 AN_HOUR: Final = b'"1h"'
+_FOR_AN_HOUR: Final = re.compile(rb'"ttl"\s*:\s*"1h"')
 _SPELT_OUT: Final = re.compile(rb"\\u00(31|[4-7])")
 _SETTINGS: Final = frozenset(
     (
@@ -110,6 +111,13 @@ def marks_cache(text: bytes) -> bool:
     """Whether a part, message or tool in this JSON is marked for a prompt cache."""
     # Most texts have neither mark, and are searched once.
     return _EITHER_MARK in text and (_CACHE_CONTROL in text or _CACHE_POINT in text)
+
+
+def asks_for_an_hour(fields: Mapping[str, Raw]) -> bool:
+    """Whether some of a request is marked to be kept in a prompt cache for an hour. To be asked
+    where that may be: it looks through all of it.
+    """
+    return any(_FOR_AN_HOUR.search(raw) for raw in fields.values())
 
 
 def spelt_out(text: bytes) -> bool:

@@ -24,6 +24,10 @@ class Target(Struct, frozen=True, gc=False):
     """Upper bound of the prompt's tokens, as estimated when the call is planned."""
     context: int | None = None
     """The model's context window in tokens, input and output; None if unknown."""
+    an_hour: bool = False
+    """Whether what the call writes to a prompt cache is for an hour, where its host does not say
+    how long for, as OpenRouter.
+    """
 
 
 Content: TypeAlias = bytes | tuple[bytes | Raw, ...]

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.core.chat import ChatRequest, Usage
 from gateway.core.errors import Broken, Reset, Unsuitable
-from gateway.core.money import Nanos
+from gateway.core.money import Nanos, Surcharges
 from gateway.core.plan import Candidate
 from gateway.drivers.upstream import provider_calls
 from gateway.drivers.upstream.provider_calls import ProviderCalls
@@ -143,3 +143,30 @@ def test_what_a_message_began_with_is_charged_where_the_connection_breaks(block:
     error = Reset("the connection broke")
     begun.prepare_error(error, {})
     assert error.usage == Usage(9)
+
+
+MARKED = '{"model":"m1","messages":[{"role":"user","content":[{"type":"text","text":"x",MARK}]}]}'
+FOR_AN_HOUR = '"cache_control":{"type":"ephemeral","ttl": "1h"}'
+
+
+@pytest.mark.parametrize(
+    ("upstream", "mark", "flagged", "an_hour"),
+    [
+        ("anthropic/claude-x", FOR_AN_HOUR, True, True),
+        ("anthropic/claude-x", '"cache_control":{"type":"ephemeral"},"a":"1h"', True, False),
+        ("anthropic/claude-x", FOR_AN_HOUR, False, False),
+        ("qwen/qwen-x", FOR_AN_HOUR, True, False),
+    ],
+    ids=["Claude's", "for five minutes", "not planned so", "no other keeps it so long"],
+)
+def test_what_is_kept_for_an_hour_is_known_with_the_answer(
+    upstream: str, mark: str, flagged: bool, an_hour: bool
+) -> None:
+    found = snapshot(SOUND)
+    model = found.catalog.models["m1"]
+    here = structs.replace(model.deployments[0], upstream=upstream)
+    asks = Surcharges(an_hour=flagged)
+    candidate = Candidate(model, here, "none", 100, Nanos(0), surcharges=asks)
+    fields = msgspec.json.decode(MARKED.replace("MARK", mark), type=dict[str, msgspec.Raw])
+    call = ProviderCalls(found.providers).write(candidate, ChatRequest(fields, "m1"), stream=False)
+    assert call.target.an_hour is an_hour

@@ -79,6 +79,7 @@ def test_claudes_fast_mode_is_not_asked_for(
 OTHERS: dict[str, Any] = {
     "models": ["dear/one"],
     "fallbacks": [{"model": "dear"}],
+    "preset": "dear-and-clever",
     "context_window_fallbacks": [{"a": ["b"]}],
     "content_policy_fallbacks": ["b"],
     "route": "fallback",

@@ -124,3 +124,42 @@ def test_details_that_are_null_are_not_relayed(name: str) -> None:
     found = openai.decode(200, {}, answer(told), TARGET)
     assert found.usage == Usage(5, 3)
     assert found.raw is UNSET, "OpenAI's SDK would refuse it in its strict mode"
+
+
+WRITTEN: Final = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+KEPT: Final[dict[str, tuple[dict[str, Any], int]]] = {
+    # who: the details of the prompt, and what of it was written for an hour
+    "OpenRouter": ({"cached_tokens": 1, "cache_write_tokens": 6}, 6),
+    "nothing was written": ({"cached_tokens": 1, "cache_write_tokens": 0}, 0),
+    "LiteLLM, all of it": (
+        {"cache_creation_tokens": 6, "cache_creation_token_details": {
+            "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 6}}, 6),
+    "LiteLLM, some of it": (
+        {"cache_creation_tokens": 6, "cache_creation_token_details": {
+            "ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 4}}, 4),
+    "LiteLLM, none of it": (
+        {"cache_creation_tokens": 6, "cache_creation_token_details": {
+            "ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 0}}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("details", "an_hour"), KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_is_written_for_an_hour_where_it_is_not_told_how_long(
+    details: dict[str, Any], an_hour: int, strict: bool
+) -> None:
+    told = {**WRITTEN, "prompt_tokens_details": details}
+    if not strict:
+        told["completion_tokens_details"] = None
+    for asked in (True, False):
+        target = Target("anthropic/claude-x", 9, an_hour=asked)
+        whole = openai.decode(200, {}, answer(told), target).usage
+        decoder = openai.decoder(target)
+        chunk = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        delta = {"index": 0, "delta": {"role": "assistant"}, "finish_reason": "stop"}
+        event = msgspec.json.encode({**chunk, "choices": [delta], "usage": told})
+        [streamed] = decoder.feed(b"data: %b\n\n" % event)
+        assert whole is not None
+        assert streamed.usage == whole
+        tells = "cache_creation_token_details" in details
+        assert whole.cache_write_1h == (an_hour if asked or tells else 0)

@@ -21,6 +21,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.core.plan import Candidate
+from gateway.core.shape import asks_for_an_hour
 from gateway.core.snapshot import AzureAuth, GoogleAuth, Provider
 from gateway.drivers.traces.traceparent import CALL_TRACEPARENT
 from gateway.drivers.upstream.http_privacy import Privacy
@@ -195,6 +196,7 @@ class ProviderCalls:
             setup.api_version,
             candidate.prompt,
             candidate.model.usable_context,
+            candidate.surcharges.an_hour and _keeps_for_an_hour(deployment, request),
         )
         try:
             if setup.altered:
@@ -226,6 +228,11 @@ class ProviderCalls:
             deployment, quirks, lacks, altered, guarded, *provider_setup
         )
         return setup
+
+
+def _keeps_for_an_hour(deployment: Deployment, request: ChatRequest) -> bool:
+    """Whether what it writes to a prompt cache is for an hour, which only Claude does."""
+    return "claude" in deployment.upstream and asks_for_an_hour(request.fields)
 
 
 def _encode_altered(

@@ -29,18 +29,18 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, target: Target)
         if not body.isascii():
             body.decode()  # parts that are relayed unparsed must be UTF-8 too
     except (ValueError, RecursionError):
-        return _parse_tolerantly(body)
+        return _parse_tolerantly(body, an_hour=target.an_hour)
     if len(answer.choices) > 1 and len({c.index for c in answer.choices}) < len(answer.choices):
-        return _parse_tolerantly(body)
-    return _relay(answer, Raw(body))
+        return _parse_tolerantly(body, an_hour=target.an_hour)
+    return _relay(answer, Raw(body), an_hour=target.an_hour)
 
 
-def _relay(answer: strict.Answer, raw: Raw) -> Completion:
+def _relay(answer: strict.Answer, raw: Raw, *, an_hour: bool) -> Completion:
     reported = answer.usage
-    usage = None if reported is None else usage_if_exact(reported)
+    usage = None if reported is None or an_hour else usage_if_exact(reported)
     counts = usage is not None
     if reported is not None and usage is None:
-        usage = strict_usage(reported)
+        usage = strict_usage(reported, an_hour=an_hour)
         counts = matches(reported, usage)
     choices: tuple[Choice, ...] = ()
     mend = False
@@ -103,7 +103,7 @@ def _extra(message: strict.Message) -> Mapping[str, Raw]:
     return extra or _NO_EXTRA
 
 
-def _parse_tolerantly(body: bytes) -> Completion:
+def _parse_tolerantly(body: bytes, *, an_hour: bool) -> Completion:
     answer: Any = None
     try:
         answer = msgspec.json.decode(body)
@@ -112,14 +112,14 @@ def _parse_tolerantly(body: bytes) -> Completion:
         error = fault_in_body(answer)
         if error is not None:
             raise error
-        return _loose(answer)
+        return _loose(answer, an_hour=an_hour)
     except UpstreamError as error:
-        raise with_usage(error, usage_of(answer)) from None
+        raise with_usage(error, usage_of(answer, an_hour=an_hour)) from None
     except (ValueError, RecursionError) as error:
         raise Broken("the provider's answer cannot be read") from error
 
 
-def _loose(answer: Any) -> Completion:
+def _loose(answer: Any, *, an_hour: bool) -> Completion:
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     entries = choices if isinstance(choices, list) else []
     if not entries or not all(isinstance(choice, Mapping) for choice in entries):
@@ -132,7 +132,7 @@ def _loose(answer: Any) -> Completion:
         tuple(_loose_choice(at, choice, name) for at, choice in zip(places, entries, strict=True)),
         name,
         tolerant.seconds(answer.get("created")),
-        usage_of(answer),
+        usage_of(answer, an_hour=an_hour),
         extra=tolerant.answer_extra(answer),
     )
 

@@ -27,9 +27,12 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Some gateway libraries read these from the body; an upstream that is one must not see them."""
 _OTHER_MODELS: Final = (
-    "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "route",
+    "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "preset",
+    "route",
 )  # fmt: skip
-"""Names of models that OpenRouter, LiteLLM and others ask instead, at their own price: not sent."""
+"""Names of models that OpenRouter, LiteLLM and others ask instead, at their own price: not sent.
+A `preset` of OpenRouter's may have some, and tools and words that are not held for.
+"""
 _ASKING_OTHERS: Final = (
     "fusion", "openrouter:advisor", "openrouter:fusion", "openrouter:image_generation",
     "openrouter:subagent",

@@ -28,14 +28,15 @@ _UNREADABLE: Final = "the provider's stream cannot be read"
 
 def decoder(target: Target) -> StreamDecoder:
     """A decoder for a streamed answer with status 200."""
-    return _Decoder()
+    return _Decoder(target.an_hour)
 
 
 class _Decoder:
     """Errors are raised only after the deltas before them have been returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, an_hour: bool) -> None:
         self._sse = SseDecoder()
+        self._an_hour = an_hour
         self.template = TextTemplate()
         self._choices: dict[int, ChoiceState] = {}
         self._id = ""
@@ -129,7 +130,7 @@ class _Decoder:
             decoded = msgspec.json.decode(data)
             return self._loose(decoded, failed=name == "error")
         except UpstreamError as error:
-            raise with_usage(error, usage_of(decoded)) from None
+            raise with_usage(error, usage_of(decoded, an_hour=self._an_hour)) from None
         except (ValueError, RecursionError) as error:
             raise Broken(_UNREADABLE) from error
 
@@ -141,7 +142,7 @@ class _Decoder:
             relay = relay and relayable
             if choice is not None:
                 choices.append(choice)
-        usage = None if chunk.usage is None else strict_usage(chunk.usage)
+        usage = None if chunk.usage is None else strict_usage(chunk.usage, an_hour=self._an_hour)
         if not choices and usage is None:
             if chunk.moderation is not None and relay and strict.is_one_line(data):
                 return Delta((), None, self._id, self._created, data)
@@ -247,7 +248,7 @@ class _Decoder:
                 delta = self._loose_choice(at, choice)
                 if delta is not None:
                     choices.append(delta)
-        usage, extra = usage_of(chunk), tolerant.answer_extra(chunk)
+        usage, extra = usage_of(chunk, an_hour=self._an_hour), tolerant.answer_extra(chunk)
         if not choices and usage is None:
             self._pending_extra |= extra
             return None

@@ -58,11 +58,22 @@ def matches(reported: strict.TokenUsage, usage: Usage) -> bool:
     return reported.completion_tokens_details.reasoning_tokens <= usage.completion
 
 
-def strict_usage(reported: strict.TokenUsage) -> Usage:
-    """A strictly valid usage as a Usage; see parse_usage."""
-    exact = usage_if_exact(reported)
-    if exact is not None:
-        return exact
+def for_an_hour(usage: Usage) -> Usage:
+    """The usage where all that was written to a prompt cache is kept for an hour: its host does not
+    say how much of it is. What is not told is taken for what is dearer.
+    """
+    if not usage.cache_write:
+        return usage
+    return structs.replace(usage, cache_write_1h=usage.cache_write)
+
+
+def strict_usage(reported: strict.TokenUsage, *, an_hour: bool = False) -> Usage:
+    """A strictly valid usage as a Usage; see parse_usage. It has no `cache_write_1h` of its own."""
+    usage = usage_if_exact(reported) or _strict_usage(reported)
+    return for_an_hour(usage) if an_hour else usage
+
+
+def _strict_usage(reported: strict.TokenUsage) -> Usage:
     in_details, out_details = reported.prompt_tokens_details, reported.completion_tokens_details
     usage = _make_usage(
         reported.prompt_tokens,
@@ -82,17 +93,18 @@ def strict_usage(reported: strict.TokenUsage) -> Usage:
     )
 
 
-def usage_of(answer: Any) -> Usage | None:
+def usage_of(answer: Any, *, an_hour: bool = False) -> Usage | None:
     """The usage of an answer or a chunk. Kimi's streams have it in the last choice."""
     if not isinstance(answer, Mapping):
         return None
     choices = answer.get("choices")
     places = [answer, *(choices if isinstance(choices, list) else ())]
-    found = (parse_usage(each.get("usage")) for each in places if isinstance(each, Mapping))
+    told = (each.get("usage") for each in places if isinstance(each, Mapping))
+    found = (parse_usage(each, an_hour=an_hour) for each in told)
     return next((each for each in found if each is not None), None)
 
 
-def parse_usage(value: Any) -> Usage | None:
+def parse_usage(value: Any, *, an_hour: bool = False) -> Usage | None:
     """Parses a usage object. Implausible counts are treated as absent.
 
     Tokens in the total beyond prompt and completion are reasoning that the completion does not
@@ -123,10 +135,12 @@ def parse_usage(value: Any) -> Usage | None:
         written,
         _tokens(out_details.get("reasoning_tokens")) or 0,
     )
-    splits = map(_details, map(in_details.get, _SPLIT))
-    an_hour = _first(*(split.get("ephemeral_1h_input_tokens") for split in splits))
-    if an_hour:
-        result = structs.replace(result, cache_write_1h=min(an_hour, result.cache_write))
+    splits = [*map(_details, map(in_details.get, _SPLIT))]
+    longer = _first(*(split.get("ephemeral_1h_input_tokens") for split in splits))
+    if longer:
+        result = structs.replace(result, cache_write_1h=min(longer, result.cache_write))
+    elif an_hour and not any(splits):
+        result = for_an_hour(result)
     tools = _details(value.get("server_tool_use"))
     return _with_more(
         result,
