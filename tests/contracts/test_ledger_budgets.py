@@ -292,6 +292,26 @@ async def test_what_is_settled_late_counts_when_it_was_held(bench: Bench, tenant
     assert await books(ledger, wallet) == [(25, 0)]
 
 
+async def test_a_rolling_window_goes_on_when_a_clock_that_was_ahead_is_put_back(
+    bench: Bench, tenant: str
+) -> None:
+    """It was full, and refused all, until the time came that the clock had told."""
+    ledger = bench.ledger
+    wallet = purse(tenant, Budget(100, "minute", rolling=True))
+    hold = await held(ledger, wallet, "a", Amounts(Nanos(40)))
+    await ledger.settle(await held(ledger, wallet, "b", Amounts(Nanos(50))), Amounts(Nanos(50)))
+    bench.time.move(-1_200)
+    assert (await refused(ledger, wallet, "c", Amounts(Nanos(20)))).left == 10, "it is spent"
+    await ledger.settle(hold, Amounts(Nanos(30)))
+    assert await books(ledger, wallet) == [(80, 0)]
+    bench.time.move(65)
+    assert await books(ledger, wallet) == [(0, 0)]
+    for number in range(4):
+        taken = await held(ledger, wallet, f"d{number}", Amounts(Nanos(90)))
+        await ledger.settle(taken, Amounts(Nanos(90)))
+        bench.time.move(65)
+
+
 async def test_in_no_window_is_more_than_the_cap(bench: Bench, tenant: str) -> None:
     ledger = bench.ledger
     wallet = purse(tenant, Budget(100, "hour", rolling=True))

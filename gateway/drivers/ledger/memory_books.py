@@ -47,6 +47,8 @@ class Bucket:
         """What is spent of it now. Slots outside of the window are dropped."""
         newest = self.slot(now)
         self.spent = {slot: n for slot, n in self.spent.items() if newest - slot <= SLOTS}
+        if any(slot - newest > SLOTS for slot in self.spent):  # the clock was ahead
+            self.spent = {newest: sum(self.spent.values())}
         return sum(self.spent.values())
 
     def resets_at(self, now: float, excess: int) -> float:

@@ -28,8 +28,10 @@ local function read(buckets)
       had = call('HMGET', key, 'spent', 'held')
     else
       had = call('HMGET', key, 'spent', 'held', 'at')
-      -- What has left the window is spent no more.
-      had[4] = had[3] and slot + 0 > had[3] - SLOTS - 1
+      -- What has left the window is spent no more; what was held by a clock that was ahead, now.
+      local number, newest = slot + 0, (had[3] or 0) + 0
+      had[4] = had[3] and number > newest - SLOTS - 1
+      if number > newest then slot = had[3] end
     end
     if had[1] or had[2] then
       found[last + 1], found[last + 2] = key, string.byte(buckets, from) - 48

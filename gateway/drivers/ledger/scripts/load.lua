@@ -24,8 +24,9 @@ for i, spec in ipairs(buckets) do
       if string.match(field, '^s%d+$') then call('HDEL', key, field) end
     end
     for j = 3, #spec, 2 do
-      if spec[j] > now - SLOTS - 1 then
-        call('HSET', key, 's' .. spec[j], spec[j + 1])
+      local slot = spec[j] > now + SLOTS and now or spec[j]  -- by a clock that was ahead
+      if slot > now - SLOTS - 1 then
+        call('HINCRBY', key, 's' .. slot, spec[j + 1])
         total = total + spec[j + 1]
       end
     end

@@ -12,6 +12,15 @@ local function roll(key, width, keep)
     call('HSET', key, 'spent', spent, 'at', now)
     call('HDEL', key, unpack(gone))
     call('PEXPIREAT', key, NOW_MS + keep)
+  elseif at - now > SLOTS then
+    -- The clock was ahead by more than the window, and was put back. What was counted meanwhile
+    -- counts as of now: else it would count until that time comes, and so would all that follows.
+    local ahead = {}
+    for slot = at - SLOTS, at do ahead[#ahead + 1] = 's' .. slot end
+    call('HDEL', key, unpack(ahead))
+    call('HSET', key, 'spent', spent, 's' .. now, spent, 'at', now)
+    call('PEXPIREAT', key, NOW_MS + keep)
+    at = now
   end
   return spent, (had[2] or 0) + 0, math.max(now, at), false
 end
