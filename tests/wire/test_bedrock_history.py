@@ -118,6 +118,15 @@ def test_encrypted_thoughts_go_back_to_models_of_their_vendor(upstream: str, *, 
     assert answer["content"][-1] == used()
 
 
+def test_encrypted_thoughts_stay_with_the_call_that_they_led_to() -> None:
+    """Text and calls have turns of their own for these models, and none may end in thoughts."""
+    late = OPENAIS | {"after": {"characters": 3, "tool_calls": 0}}
+    turn = calls(call(), content="So.", thinking_blocks=[OPENAIS, late])
+    _, first, _, second, _ = turns(user(), turn, result(), tools=[TOOL], target=GPT)
+    assert first["content"] == [REASONING, {"text": "So."}]
+    assert second["content"] == [REASONING, used()]
+
+
 def test_encrypted_thoughts_do_not_go_to_anthropic() -> None:
     turn = calls(call(), thinking_blocks=[OPENAIS])
     request = chat(messages=[user(), turn, result()], tools=[TOOL])

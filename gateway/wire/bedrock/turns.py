@@ -81,7 +81,7 @@ def _split_turn(turn: Turn) -> list[Turn]:
     """Splits text from tool calls or results, with a filler turn between."""
     assistant = turn.role == "assistant"
     tools, others = _split(turn.content, "toolUse" if assistant else "toolResult")
-    if not tools or all("reasoningContent" in block for block in others):
+    if not tools or not others:
         return [turn]
     first, second = (others, tools) if assistant else (tools, others)
     between = Turn(
@@ -91,15 +91,22 @@ def _split_turn(turn: Turn) -> list[Turn]:
 
 
 def _split(content: list[Block], kind: str) -> tuple[list[Block], list[Block]]:
-    """(blocks of this kind, all others); cache points stay with the block before them."""
+    """(blocks of this kind, all others); cache points stay with the block before them, thoughts
+    with the one after them.
+    """
     matching: list[Block] = []
     others: list[Block] = []
+    thoughts: list[Block] = []
     last = others
     for block in content:
+        if "reasoningContent" in block:
+            thoughts.append(block)
+            continue
         if "cachePoint" not in block:
             last = matching if kind in block else others
-        last.append(block)
-    return matching, others
+        last += [*thoughts, block]
+        thoughts.clear()
+    return matching, [*others, *thoughts]
 
 
 def _ensure_text(turn: Turn) -> None:
