@@ -88,6 +88,27 @@ def test_a_call_without_text_passes(check: str, step: Choice) -> None:
     assert whys(check, step, asked, **OF_SOME.get(check, {})) == []
 
 
+@pytest.mark.parametrize("check", ["citation", "json_if_asked", "python", "regex", "schema", "sql"])
+def test_a_remark_beside_a_call_is_no_answer(check: str) -> None:
+    asked = request(**OFFERED, response_format={"type": "json_object"})
+    remark = Choice(text="I'll look that up.", tool_calls=SEARCH, finish="tool_calls")
+    assert whys(check, remark, asked, **OF_SOME.get(check, {})) == []
+    alone = Choice(text="I'll look that up.", extra={"function_call": Raw(b"null")})
+    assert whys(check, alone, asked, **OF_SOME.get(check, {})) != []
+
+
+def test_a_remark_beside_a_call_may_be_short_but_not_long() -> None:
+    remark = Choice(text="I'll look that up.", tool_calls=SEARCH)
+    assert whys("length", remark, min_words=20) == []
+    assert whys("length", remark, max_words=3) == ["it has more than 3 words"]
+
+
+def test_a_remark_beside_a_call_is_not_mended() -> None:
+    checks = (Check("schema", {"fix": True, "schema": '{"type": "object"}'}),)
+    answer = Completion((Choice(text="```json\n{}\n```", tool_calls=SEARCH),))
+    assert mend(checks, answer) is answer
+
+
 def test_a_call_beside_words_that_refuse_is_no_refusal() -> None:
     sorry = "I'm sorry, but I can't help with that."
     assert whys("not_refused", sorry)

@@ -28,6 +28,10 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required"
 JSON = request(response_format={"type": "json_object"})
 FITTING = request(response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}})
 TOOLS = request(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+AGENT = request(
+    tools=[{"type": "function", "function": {"name": "f"}}],
+    response_format={"type": "json_object"},
+)
 FORCED = request(tools=[{"type": "function", "function": {"name": "f"}}], tool_choice="required")
 ENGLISH = request(
     messages=[
@@ -213,7 +217,7 @@ OPTIONS: Final[Mapping[str, list[dict[str, Any]]]] = {
     "regex": [{"pattern": p} for p in ("answer", r"\bis\b", "(?:a|an)+s$", "x(?!x)", "(?i)no t?")],
     "schema": [{}, {"schema": json.dumps(SCHEMA)}, {"schema": json.dumps(SCHEMA), "fix": True}],
 }
-REQUESTS: Final = (PLAIN, JSON, FITTING, TOOLS, FORCED, ENGLISH)
+REQUESTS: Final = (PLAIN, JSON, FITTING, TOOLS, AGENT, FORCED, ENGLISH)
 
 
 def cut(text: str, places: list[int]) -> list[str]:

@@ -111,6 +111,7 @@ def _json(
     """Of an answer that begins as JSON: a broken one is known at once, and nothing that comes
     after a whole one counts. Of any other nothing is known before its end.
     """
+    tools = offers_tools(request)
     prefix: JsonPrefix | None = None
     elsewhere = False
 
@@ -131,7 +132,11 @@ def _json(
         if prefix.standing == "open":
             return None
         # Asked of what has come, the check says what it will say of the whole.
-        return check(Choice(text=partial.text), request, options) or PASSES
+        why = check(Choice(text=partial.text), request, options)
+        if why is not None and tools:  # beside a call of one it is no answer
+            elsewhere = True
+            return None
+        return why or PASSES
 
     return look
 

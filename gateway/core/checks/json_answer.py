@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 
 
 class _Wrapper(Struct):
@@ -44,7 +44,7 @@ def json_if_requested(
     if "response_format" not in request.fields and not always:
         return None
     wanted = _format(request)
-    if (wanted.type not in _JSON and not always) or only_calls(choice):
+    if (wanted.type not in _JSON and not always) or calls_tool(choice):
         return None
     value = read_json(choice.text or "")
     if isinstance(value, Unreadable):

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.core import tokens
 from gateway.core.chat import ChatRequest, Choice
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 
 T = TypeVar("T")
 UNITS: Final = ("characters", "words", "tokens")
@@ -14,17 +14,17 @@ UNITS: Final = ("characters", "words", "tokens")
 def length(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text is neither too short nor too long, in characters, words or tokens."""
     text = choice.text or ""
-    if only_calls(choice):
-        return None
     size = len(text.encode("utf-8", "surrogatepass"))
-    return Bounds(options).judge(len(text), len(text.split()), size)
+    bounds = Bounds(options, has_least=not calls_tool(choice))
+    return bounds.judge(len(text), len(text.split()), size)
 
 
 class Bounds:
     """`options` has min_ and max_ of each unit."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._least = {unit: options[key] for unit in UNITS if (key := f"min_{unit}") in options}
+    def __init__(self, options: Mapping[str, Any], *, has_least: bool = True) -> None:
+        units = UNITS if has_least else ()
+        self._least = {unit: options[key] for unit in units if (key := f"min_{unit}") in options}
         self._most = {unit: options[key] for unit in UNITS if (key := f"max_{unit}") in options}
 
     def judge(self, characters: int, words: int, size: int) -> str | None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 
 CITATION: Final = r"\[\d+\]"
 _LOOKS_AHEAD: Final = re.compile(r"\$|\\[bBZ]|\(\?[=!>(]|[*+?}]\+")
@@ -38,7 +38,7 @@ def is_firm(pattern: Any) -> bool:
 
 def _missing(choice: Choice, pattern: Any, why: str) -> str | None:
     """A tool call is a step to an answer, and a faulty pattern is not the answer's fault."""
-    if only_calls(choice):
+    if calls_tool(choice):
         return None
     expression = compiled(pattern) if isinstance(pattern, str) else None
     if expression is None or expression.search(choice.text or ""):

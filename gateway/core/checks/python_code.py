@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.fences import fences
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 
 SIZE: Final = 50_000
 """Characters. The parser takes about 1 ms for a thousand; longer text is not parsed, and fails."""
@@ -27,7 +27,7 @@ _DEFINES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def python(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text's fenced blocks of Python parse; without a fence, the whole text does."""
     text = choice.text or ""
-    if only_calls(choice):
+    if calls_tool(choice):
         return None
     if len(text) > SIZE:
         return f"it is longer than {SIZE} characters, and is not parsed"

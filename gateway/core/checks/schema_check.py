@@ -9,7 +9,7 @@ from gateway.core.chat import ChatRequest, Choice, Completion
 from gateway.core.checks.json_answer import requested_schema
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 from gateway.core.mending import with_texts
 
 
@@ -18,7 +18,7 @@ def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     `response_format`; without either, anything passes.
     """
     wanted = _schema(request, options)
-    if wanted is None or only_calls(choice):
+    if wanted is None or calls_tool(choice):
         return None
     value = read_json(choice.text or "")
     if isinstance(value, Unreadable):
@@ -37,13 +37,11 @@ def fixed(completion: Completion, request: ChatRequest, options: Mapping[str, An
 
 def _fixed(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     text = choice.text
-    if not text or not isinstance(read_strict(text), Unreadable):
+    if not text or calls_tool(choice) or not isinstance(read_strict(text), Unreadable):
         return text
     if _schema(request, options) is None or schema(choice, request, options) is not None:
         return text
     value = read_json(text)
-    if isinstance(value, Unreadable):  # blanks beside a call
-        return text
     try:
         clean = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot say

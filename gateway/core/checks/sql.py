@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.fences import fences
-from gateway.core.checks.tools import only_calls
+from gateway.core.checks.tools import calls_tool
 
 SIZE: Final = 20_000
 """Characters. The parser takes 4 to 13 ms for a thousand; longer text is not parsed, and fails."""
@@ -19,7 +19,7 @@ _WORDS: Final = "it holds words that are no SQL statement"
 def sql(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """The text, or its fenced blocks of SQL, parses as SQL statements."""
     text = choice.text or ""
-    if only_calls(choice):
+    if calls_tool(choice):
         return None
     if len(text) > SIZE:
         return f"it is longer than {SIZE} characters, and is not parsed"

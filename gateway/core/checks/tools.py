@@ -78,10 +78,9 @@ def all_calls(choice: Choice) -> tuple[ToolCall, ...]:
     return choice.tool_calls + _legacy_calls(choice)
 
 
-def only_calls(choice: Choice) -> bool:
-    """Whether it is a step to an answer: it calls a tool, and says nothing beside, or blanks."""
-    called = choice.tool_calls or "function_call" in choice.extra
-    return bool(called) and not (choice.text and choice.text.strip())
+def calls_tool(choice: Choice) -> bool:
+    """Whether it is a step to an answer: it calls a tool, and what it says beside is a remark."""
+    return bool(all_calls(choice))
 
 
 def offers_tools(request: ChatRequest) -> bool:
