@@ -61,6 +61,10 @@ _NOT_PROSE: Final = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\$\$?[^$\n]*\$\$?", re.DOTALL
 )
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_PARTS: Final = re.compile(
+    r"\n|[\"\u201c\u201e\u00ab\u300c][^\"\u201c\u201d\u201e\u00ab\u00bb\u300d\n]{20,}[\"\u201c\u201d\u00bb\u300d]"
+)
+"""What divides a message: lines, and quotations of some length."""
 _LOOKED_THROUGH: Final = 20_000
 """Characters of a message in which a language may be named."""
 _MOST_RULES: Final = 100
@@ -78,6 +82,23 @@ _COUNTED: Final = {
     for words in _STOP_WORDS.values()
     for word in words.split()
     if len(word) > 1  # single letters stand for numbers, answers and propositions
+}
+
+_ASKS: Final[Mapping[str, str]] = {
+    "en": "summarize summarise summary explain describe rewrite extract classify fix please",
+    "de": "erkläre fasse zusammen zusammenfassung bitte diesen dieses folgenden",
+    "fr": "résume résumez explique expliquez texte",
+    "es": "resume resumen explica texto",
+    "it": "riassumi spiega testo",
+    "pt": "resuma explique texto",
+    "nl": "vat samen samenvatting leg tekst",
+}
+"""What stands in front of a text that is asked about, and may be all."""
+_OF_WORD: Final = {
+    word: tuple(
+        code for code in _WORDS_OF if word in {*_WORDS_OF[code], *_ASKS.get(code, "").split()}
+    )
+    for word in {*_COUNTED, *" ".join(_ASKS.values()).split()}
 }
 
 
@@ -134,10 +155,36 @@ def _read_expected(messages: bytes) -> frozenset[str]:
     if any(names_language(text[:_LOOKED_THROUGH]) for text in (*ruled, texts[-1])):
         return frozenset()
     own = _languages(texts[-1][-STAGES[-1] :]) or _languages(texts[-1][: STAGES[-1]])
+    if own and _is_about_another(texts[-1], own):
+        return frozenset()
     return own.union(*(_languages(text[: STAGES[-1]]) for text in ruled)) if own else own
 
 
 _expected: Final = Remembered(_read_expected, 64)
+
+
+def _is_about_another(text: str, own: frozenset[str]) -> bool:
+    """Whether most of a message may be a text that it asks about: what stands in front of it, or
+    behind it, or around a quotation, has words or letters of another language, and none of its.
+    """
+    script = next((_SCRIPT_OF[code] for code in own if code not in _WORDS_OF), "latin")
+    if script != "latin" and len(_COUNTED.keys() & set(_words(text[:_LOOKED_THROUGH]))) > 1:
+        return True
+    ends = f"{text[: STAGES[-1]]}\n{text[-STAGES[-1] :]}"
+    parts = [part for part in _PARTS.split(_NOT_PROSE.sub(" ", ends)) if _WORD.search(part)]
+    return any(_differs(part, script, own) for part in (parts[:1] + parts[-1:]))
+
+
+def _differs(part: str, script: str, own: frozenset[str]) -> bool:
+    scripts = letters_of(part).keys()
+    if script not in scripts and (script != "kana" or "han" not in scripts):
+        return True
+    known = [_OF_WORD[word] for word in _words(part) if word in _OF_WORD]
+    return script == "latin" and bool(known) and not any(own.intersection(each) for each in known)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_NOT_PROSE.sub(" ", text).lower())
 
 
 def _why(wanted: frozenset[str]) -> str:
