@@ -64,7 +64,7 @@ class Budget(Stanza):
     tokens: Cap | None = None
     """The cap in tokens, prompt and answer."""
     requests: Cap | None = None
-    """The cap in requests. One that makes several calls is counted once."""
+    """The cap in requests. One that makes several calls is counted once, with the first."""
     at_once: Places | None = None
     """How many requests may be under way at the same time. It has no `per`."""
     per: Per | None = None

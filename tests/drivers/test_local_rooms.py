@@ -7,7 +7,7 @@ import pytest
 from gateway.core.accounts import Account, Amounts, Balance, Purse
 from gateway.core.catalog import Budget
 from gateway.core.money import Nanos
-from gateway.drivers.ledger.local_rooms import BalanceQuery, Rooms
+from gateway.drivers.ledger.local_rooms import BalanceQuery, Demand, Rooms, give_back
 
 MIDNIGHT = datetime(2026, 3, 15, tzinfo=UTC).timestamp()
 DAY = Budget(100, "day")
@@ -69,6 +69,52 @@ def test_a_new_day_begins_with_a_share_of_the_cap_once() -> None:
     known = Known(DAY, 2)
     known.learn(-5, spent=0)
     assert [known.fit(at, since=-4) for at in (-3, -2, 3, 4)] == [5, 0, 5, 0]
+
+
+def test_a_rolling_window_begins_with_a_share_less_what_was_taken_of_the_one_before() -> None:
+    """So in none is more than a share of the cap, whoever spent it."""
+    known = Known(ROLLING, 2)
+    known.learn(-5, spent=40)
+    window = 25 * 3_600
+    taken = [known.fit(at, since=-4) for at in (0, window - 1, window, window + 1)]
+    assert taken == [3, 0, 2, 0]
+    assert known.fit(2 * window, since=-4) == 3
+    assert known.fit(4 * window, since=-4) == 5, "nothing was taken for a whole window"
+    assert known.fit(5 * window, since=-4) == 0
+    assert known.fit(6 * window, since=-4) == 5
+
+
+def test_what_is_given_back_of_an_earlier_share_is_not_left_of_this_one() -> None:
+    known, window = Known(ROLLING, 1), 25 * 3_600
+    known.learn(0, spent=0)
+    demand = known.rooms.demand(known.purse, Amounts(Nanos(60)), "a")
+    assert known.rooms.fits_shares(demand, 0)[0]
+    known.rooms.take(demand, "a")
+    known.now = window
+    assert known.rooms.fits_shares(known.rooms.demand(known.purse, TEN, "b"), 0) == (True, 30)
+    give_back(demand, Amounts(Nanos(60)), Amounts(Nanos(20)))
+    assert [known.fit(number * window, since=0) for number in (1, 2, 3)] == [4, 6, 4]
+
+
+def test_in_no_window_without_the_ledger_is_more_than_the_cap() -> None:
+    known = Known(ROLLING, 1)
+    known.learn(0, spent=35)
+    held: list[tuple[float, Demand, int]] = []
+    spent = [(-1.0, 35)]
+    for number in range(3_000):
+        known.now += 60 * (1 + number * 37 % 101)
+        amount = 1 + number * 13 % 23
+        demand = known.rooms.demand(known.purse, Amounts(Nanos(amount)), f"l{number}")
+        if known.rooms.fits_shares(demand, 0)[0]:
+            known.rooms.take(demand, f"l{number}")
+            held.append((known.now, demand, amount))
+        while len(held) > number * 7 % 5:
+            at, demand, amount = held.pop(0)
+            give_back(demand, Amounts(Nanos(amount)), Amounts(Nanos(amount // 2)))
+            spent.append((at, amount // 2))
+    assert len(spent) > 500
+    for end, _ in spent:
+        assert sum(amount for at, amount in spent if end - 86_400 < at <= end) <= 100
 
 
 def test_what_is_not_known_is_not_spent() -> None:

@@ -21,7 +21,7 @@ from gateway.drivers.ledger.local_journal import (
     moved_id,
 )
 from gateway.drivers.ledger.local_payer import Payer, VoidingLedger
-from gateway.drivers.ledger.local_rooms import Demand, give_back
+from gateway.drivers.ledger.local_rooms import Demand, bucket_of, give_back
 from gateway.drivers.ledger.plans import Calendar, make_plan
 
 _SYNC_S: Final = 1.0
@@ -172,7 +172,7 @@ class LocalBooks:
         """
         plan = make_plan(opened.hold.purse, self._calendar, self._wall(), 0)
         keys = {line.key for line in (*plan.lines, *plan.places)}
-        return any(key in keys for _, key, _ in opened.demand)
+        return any(bucket_of(key) in keys for _, key, _ in opened.demand)
 
     async def sync_periodically(self) -> None:
         """Sync the journal to disk every second, until cancelled."""

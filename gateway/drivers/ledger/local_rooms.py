@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from gateway.core.accounts import Amounts, Balance, Purse
 from gateway.core.money import Nanos
+from gateway.core.periods import ROLLING_S, SLOTS
 from gateway.core.ports import Clock
 from gateway.core.records.entry import of_meter
 from gateway.drivers.ledger.plans import Calendar, Limit, make_plan
@@ -20,6 +21,8 @@ _MAX_PURSES: Final = 4_096
 FRESH_S: Final = 10.0
 """Balances older than this are not used."""
 _ACTIVE_S: Final = 60.0
+_WINDOW: Final = "#"
+"""Between a bucket's key, which has none, and the number of a rolling budget's share."""
 
 
 class Room:
@@ -27,24 +30,42 @@ class Room:
 
     `left` is an estimate, of the bucket `key`; `requested` is the sum ever requested here, and
     `in_flight` what of it has no reply yet. `share` is what may be spent here while the ledger is
-    unreachable, None when it is reachable, and `taken` what of the share is held or spent.
+    unreachable, None when it is reachable, and `taken` what of the share is held or spent. That of
+    a rolling budget begins anew each `window_s`: it began at `share_since`, in monotonic seconds.
     """
 
     __slots__ = (
         "__weakref__", "in_flight", "key", "left", "limit", "lives", "read_at", "requested",
-        "share", "share_key", "taken",
+        "share", "share_key", "share_since", "taken", "window_s", "windows",
     )  # fmt: skip
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self.key = self.share_key = ""
-        self.left = self.requested = self.in_flight = self.taken = 0
-        self.read_at = float("-inf")
+        self.left = self.requested = self.in_flight = self.taken = self.windows = 0
+        self.read_at = self.share_since = float("-inf")
+        budget = limit.budget
+        self.window_s = ROLLING_S[budget.per] * (SLOTS + 1) / SLOTS if budget.rolling else None
         self.share: int | None = None
         self.lives: set[str] = set()
         """The lives that have a place, for a budget of concurrent requests."""
 
-    def share_left(self, key: str, replicas: int, since: float) -> int | None:
+    def share_key_now(self, key: str, replicas: int, now: float) -> str:
+        """What names the present share of that bucket. In a rolling window it begins anew, less by
+        what we took of the one before: that may not have left it yet, what others spent has.
+        """
+        if self.window_s is None or self.share is None:
+            return key
+        passed = now - self.share_since
+        if passed >= self.window_s:
+            before = self.taken if passed < 2 * self.window_s else 0
+            self.windows += 1
+            self.share_key = f"{key}{_WINDOW}{self.windows}"
+            self.share = self.limit.budget.cap // replicas - before
+            self.taken, self.share_since = 0, now
+        return self.share_key
+
+    def share_left(self, key: str, replicas: int, since: float, now: float) -> int | None:
         """What is left of the share while the ledger is unreachable, `since` then; None if the
         budget's state is not known.
         """
@@ -55,6 +76,7 @@ class Room:
             new = self.share is not None or self.key != key
             left = self.limit.budget.cap if new else self.left
             self.share, self.share_key, self.taken = max(left, 0) // replicas, key, 0
+            self.share_since = now
         return None if self.share is None else self.share - self.taken
 
     def forget_share(self) -> None:
@@ -83,7 +105,12 @@ class WatchedPurse:
 
 
 Demand = list[tuple[Room, str, int]]
-"""For one call: each room, its bucket's key, and the amount."""
+"""For one call: each room, its share's key, and the amount."""
+
+
+def bucket_of(share_key: str) -> str:
+    """The key of a share's bucket."""
+    return share_key.partition(_WINDOW)[0]
 
 
 class Rooms:
@@ -124,20 +151,20 @@ class Rooms:
 
     def demand(self, purse: Purse, amounts: Amounts, life: str) -> Demand:
         watched = self.watch(purse)
-        watched.used_at = self._clock()
+        watched.used_at = now = self._clock()
         demand = []
         for room, key in watched.rows:
             meter = room.limit.budget.meter
             new = life not in room.lives
             amount = int(new) if meter == "at_once" else of_meter(amounts, meter)
-            demand.append((room, key, amount))
+            demand.append((room, room.share_key_now(key, self._replicas, now), amount))
         return demand
 
     def fits_shares(self, demand: Demand, since: float) -> tuple[bool, Nanos | None]:
         """Whether it fits the shares, and what the smallest money share would have left."""
-        fits, least = True, None
+        fits, least, now = True, None, self._clock()
         for room, key, amount in demand:
-            left = room.share_left(key, self._replicas, since)
+            left = room.share_left(key, self._replicas, since, now)
             if left is None or (amount > 0 and left < amount):
                 fits = False
             elif room.limit.budget.meter == "usd":
