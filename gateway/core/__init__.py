@@ -1,6 +1,6 @@
 """Decide: functions from values to values. No I/O, no clock, no randomness.
 
-    what is asked  chat, features, shape, searches, plain_messages, tokens, tags
+    what is asked  chat, features, shape, searches, plain_messages, media, tokens, tags
     what there is  catalog, snapshot, changes, digest, ladder, patterns
     who asks       accounts, keys
     whom to ask    rules, rule_traits, hours, plan, plans, order, first_rung

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct, json, structs
 
-from gateway.core import tokens
+from gateway.core import media, tokens
 from gateway.core.catalog import Check
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.money import Nanos, nanos
@@ -66,11 +66,11 @@ def _looked_through(
     messages = bytes(request.fields["messages"])
     if spelt_out(messages):
         messages = json.encode(request.json("messages"))
-    media = tokens.media_of(request, messages)
-    needs = shape.needs.union(tokens.needs_of(media)) if media else shape.needs
+    found = media.media_of(request, messages)
+    needs = shape.needs.union(media.needs_of(found)) if found else shape.needs
     marked = marks_cache(messages)
     an_hour = shape.caches_1h or (marked and AN_HOUR in messages)
-    bound = tokens.bound(request, messages, media)
+    bound = tokens.bound(request, messages, found)
     if not shape.tools and _CALLS.search(messages):
         bound = _with_tools(bound)
     return bound, needs, shape.caches or marked, an_hour

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
+from gateway.core.media import Medium, beside_media, media_in, medium_of
 from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_beside, read_shape
 
 BYTES_PER_TOKEN: Final = 4
@@ -42,24 +43,10 @@ _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"audio": 125, "files": 16}
 TOOL_TOKENS: Final = 700
 AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
-_MESSAGE_FRAME: Final = ("role", "content")
 EACH_MESSAGE: Final = 4
 """Tokens around a message that its text does not show, and one to spare."""
+_AUDIO: Final = (b'"input_audio"', b'"audio_url"', b'"audio"')
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
-_NEEDS: Final[Mapping[str, str]] = {
-    "image_url": "vision", "input_audio": "audio", "file": "files",
-    "video_url": "vision", "audio_url": "audio", "image": "vision", "document": "files",
-}  # fmt: skip
-"""What a model needs for a part of this type. `video_url` is Gemini's, and vLLM's, as `audio_url`;
-the last two are Claude's own.
-"""
-_CLAUDES: Final = ("image", "document")
-_NO_TEXT: Final = ("base64", "file", "url")
-_MARKS: Final = (b'_url"', b'"image"', b'"input_audio"', b'"file"', b'"document"')
-"""Where none of these is, no part is of those types."""
-_AUDIO: Final = (b'"input_audio"', b'"audio_url"')
-TYPED: Final = b'"type"'
-"""Whatever is not plain text says its type; a scan for this spares the scans for each."""
 
 
 def count(size: int) -> int:
@@ -102,31 +89,19 @@ def plain_bound(size: int, shape: Shape) -> Bound:
     return Bound(count(size + shape.size), beside)
 
 
-def media_of(request: ChatRequest, messages: bytes) -> list[Mapping[str, Any]]:
-    """The parts of its messages that are no text. `messages` is that field's undecoded JSON."""
-    if TYPED in messages and any(mark in messages for mark in _MARKS):
-        return _media_parts(request.json("messages"))
-    return []
-
-
-def needs_of(parts: Iterable[Mapping[str, Any]]) -> set[str]:
-    """What a model must be able to read for these media."""
-    return {_NEEDS[part["type"]] for part in parts}
-
-
-def bound(request: ChatRequest, messages: bytes, parts: Sequence[Mapping[str, Any]]) -> Bound:
-    """What goes in. `messages` is that field's undecoded JSON, `parts` are the media in it."""
+def bound(request: ChatRequest, messages: bytes, media: Sequence[Medium]) -> Bound:
+    """What goes in. `messages` is that field's undecoded JSON, `media` are those in it."""
     shape = request.shape or read_shape(request.fields)
     plain = plain_bound(len(messages), shape)
-    if not parts:
+    if not media:
         return plain
-    size = len(messages) - sum(map(_payload_size, parts))
+    size = len(messages) - sum(medium.size for medium in media)
     return Bound(
         count(size + shape.size),
-        plain.beside + sum(map(_media_tokens, parts)),
-        len(parts),
-        images=_images(parts),
-        audio=_audio_tokens(parts),
+        plain.beside + sum(map(_media_tokens, media)),
+        len(media),
+        images=_images(media),
+        audio=_audio_tokens(media),
     )
 
 
@@ -156,7 +131,7 @@ def _text_of(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     texts = [_text_of_part(part) for part in parts if isinstance(part, Mapping)]
-    beside = {name: value for name, value in message.items() if name not in _MESSAGE_FRAME}
+    beside = beside_media(message)
     if beside:
         texts.append(msgspec.json.encode(beside).decode())
     return "\n".join(texts)
@@ -164,7 +139,7 @@ def _text_of(message: Mapping[str, Any]) -> str:
 
 def _text_of_part(part: Mapping[str, Any]) -> str:
     """Of one that is neither text nor media, such as a refusal, all its JSON."""
-    if part.get("type") == "text" or _is_media(part):
+    if part.get("type") == "text" or medium_of(part) is not None:
         text = part.get("text")
         return text if isinstance(text, str) else ""
     return msgspec.json.encode(part).decode()
@@ -187,9 +162,9 @@ def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
     messages, fields = request.json("messages"), request.fields
     size = _text_size(messages) + _calls_size(messages)
     size += sum(len(bytes(fields[name])) for name in SENT_WITH_MESSAGES if name in fields)
-    parts = _media_parts(messages)
-    beside = _images(parts) * (each_image - IMAGE_TOKENS)
-    return count(size) + sum(map(_media_tokens, parts)) + beside
+    media = media_in(messages)
+    beside = _images(media) * (each_image - IMAGE_TOKENS)
+    return count(size) + sum(map(_media_tokens, media)) + beside
 
 
 def count_audio(request: ChatRequest) -> int:
@@ -197,7 +172,7 @@ def count_audio(request: ChatRequest) -> int:
     messages = bytes(request.fields["messages"])
     if not any(mark in messages for mark in _AUDIO):
         return 0
-    return _audio_tokens(_media_parts(request.json("messages")))
+    return _audio_tokens(media_in(request.json("messages")))
 
 
 def count_answer(choices: Iterable[Choice]) -> int:
@@ -248,52 +223,14 @@ def _calls_size(messages: Sequence[Mapping[str, Any]]) -> int:
     return sum(len(msgspec.json.encode(calls)) for calls in called)
 
 
-def _media_parts(messages: Any) -> list[Mapping[str, Any]]:
-    return [
-        part
-        for message in messages
-        if isinstance(message, Mapping) and isinstance(message.get("content"), list)
-        for part in message["content"]
-        if isinstance(part, Mapping) and _is_media(part)
-    ]
+def _images(media: Sequence[Medium]) -> int:
+    return sum(medium.kind == "vision" for medium in media)
 
 
-def _is_media(part: Mapping[str, Any]) -> bool:
-    """Claude's own may be text: a document in words, or of parts."""
-    kind = part.get("type")
-    if not isinstance(kind, str) or kind not in _NEEDS:
-        return False
-    if kind not in _CLAUDES:
-        return True
-    source = part.get("source")
-    return isinstance(source, Mapping) and source.get("type") in _NO_TEXT
+def _audio_tokens(media: Sequence[Medium]) -> int:
+    return sum(_media_tokens(medium) for medium in media if medium.kind == "audio")
 
 
-def _kind(part: Mapping[str, Any]) -> str:
-    """By what it is billed. What comes as an image may be a document or a film."""
-    if part["type"] == "image_url":
-        image = part["image_url"] if isinstance(part.get("image_url"), Mapping) else {}
-        url = image.get("url")
-        start = url[:11].lower() if isinstance(url, str) else ""
-        return "files" if start.startswith("data:") and start != "data:image/" else "vision"
-    return "files" if part["type"] == "video_url" else _NEEDS[part["type"]]
-
-
-def _images(parts: Sequence[Mapping[str, Any]]) -> int:
-    return sum(_kind(part) == "vision" for part in parts)
-
-
-def _audio_tokens(parts: Sequence[Mapping[str, Any]]) -> int:
-    return sum(_media_tokens(part) for part in parts if _kind(part) == "audio")
-
-
-def _media_tokens(part: Mapping[str, Any]) -> int:
-    each = _BYTES_PER_MEDIA_TOKEN.get(_kind(part))
-    return IMAGE_TOKENS if each is None else max(IMAGE_TOKENS, _payload_size(part) // each)
-
-
-def _payload_size(part: Mapping[str, Any]) -> int:
-    """Bytes of a part that are an image, audio or a file, and no text."""
-    content = part.get("source" if part["type"] in _CLAUDES else part["type"])
-    values = content.values() if isinstance(content, Mapping) else ()
-    return sum(len(value) for value in values if isinstance(value, str))
+def _media_tokens(medium: Medium) -> int:
+    each = _BYTES_PER_MEDIA_TOKEN.get(medium.kind)
+    return IMAGE_TOKENS if each is None else max(IMAGE_TOKENS, medium.size // each)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, structs
 
-from gateway.core import tokens
+from gateway.core import media, tokens
 from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Extras, Look, add_messages, look
 from gateway.core.features import Features, read_features
@@ -175,7 +175,7 @@ def test_what_the_client_asked_of_the_gateway() -> None:
     extras = Extras(region="eu", max_cost_usd="0.5", checks=("sql",))
     found = features(structs.replace(asked, extras=extras))
     messages = bytes(asked.fields["messages"])
-    bound = tokens.bound(asked, messages, tokens.media_of(asked, messages))
+    bound = tokens.bound(asked, messages, media.media_of(asked, messages))
     assert structs.asdict(found) == {
         "bound": bound,
         "max_latency_s": None,

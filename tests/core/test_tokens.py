@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import tokens
+from gateway.core import media, tokens
 from gateway.core.chat import ChatRequest, Choice, ToolCall
 from tests.core.asked import request, user
 
@@ -17,7 +17,7 @@ FILE = {"type": "file", "file": {"file_data": "A" * 400_000, "filename": "a.pdf"
 
 def bound_of(asked: ChatRequest) -> tokens.Bound:
     messages = bytes(asked.fields["messages"])
-    return tokens.bound(asked, messages, tokens.media_of(asked, messages))
+    return tokens.bound(asked, messages, media.media_of(asked, messages))
 
 
 def bound(asked: ChatRequest) -> int:
@@ -211,6 +211,10 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": LONG}
          1),
         ({"type": "document", "source": PDF}, 25_001, "files", 0),
         ({"type": "document", "source": {"type": "file", "file_id": "file_1"}}, 1_600, "files", 0),
+        # A URL without an object around it
+        ({"type": "image_url", "image_url": f"data:image/png;base64,{LONG}"}, 1_600, "vision", 1),
+        ({"type": "image_url", "image_url": f"data:application/pdf;base64,{LONG}"}, 25_001,
+         "vision", 0),
     ],
 )  # fmt: skip
 def test_media_are_told_by_what_they_are(
@@ -223,7 +227,36 @@ def test_media_are_told_by_what_they_are(
     assert found.counted < 100, "its bytes are no text"
     assert tokens.count_input(asked) == pytest.approx(beside, abs=3)
     assert found.audio == tokens.count_audio(asked) == (found.beside - 100) * (needs == "audio")
-    assert tokens.needs_of(tokens.media_of(asked, bytes(asked.fields["messages"]))) == {needs}
+    assert media.needs_of(media.media_of(asked, bytes(asked.fields["messages"]))) == {needs}
+
+
+@pytest.mark.parametrize(
+    ("kind", "beside", "images"),
+    [("image", 1_600, 1), ("document", 25_000, 0), ("audio", 3_200, 0)],
+)
+def test_blocks_of_converse_are_no_text(kind: str, beside: int, images: int) -> None:
+    """A picture of 300 kB was held as 130,000 tokens: most models had no room for it."""
+    block = {kind: {"format": "x", "source": {"bytes": LONG}}}
+    asked = request(user([block, {"text": "hi"}]))
+    found = bound_of(asked)
+    assert (found.media, found.images, found.beside) == (1, images, 100 + beside)
+    assert found.counted < 100
+    assert tokens.count_input(asked) == beside + 1
+    assert found.audio == tokens.count_audio(asked) == beside * (kind == "audio")
+    assert tokens.text_of(asked) == ('\n{"text":"hi"}', 1)
+
+
+def test_pictures_of_an_earlier_answer_are_no_text() -> None:
+    """A chat that had drawn one was held as if it were hundreds of thousands of tokens of text."""
+    drawn = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{LONG}"}}
+    answer = {"role": "assistant", "content": "Here.", "images": [drawn, drawn]}
+    asked = request([*user("a cat"), answer, *user("make it blue")])
+    found = bound_of(asked)
+    assert (found.media, found.images, found.beside) == (2, 2, 100 + 3_200)
+    assert found.counted < 200
+    assert media.needs_of(media.media_of(asked, bytes(asked.fields["messages"]))) == set()
+    assert tokens.count_input(asked) < 10, "most models are not sent them"
+    assert tokens.text_of(asked) == ("a cat\nHere.\nmake it blue", 3)
 
 
 @pytest.mark.parametrize(
