@@ -90,6 +90,9 @@ def test_json_is_neither_asked_nor_judged() -> None:
         ("Paris. CONFIDENCE: HIGH", True),
         ("> CONFIDENCE: HIGH", True),
         ("CONFIDENCE: HIGH\n\nParis.", True),
+        ("One.\n- Confidence: low\n\nCONFIDENCE: HIGH", True),
+        ("CONFIDENCE: HIGH\nOne:\n* Confidence: low", True),
+        ("One.\n- Confidence: high\n\nCONFIDENCE: LOW", False),
         ("Paris.\n\nCONFIDENCE: LOW", False),
         ("Paris.\n\n`CONFIDENCE: LOW`", False),
         ("CONFIDENCE: HIGH\nNo, wait.\nCONFIDENCE: LOW", False),
@@ -121,6 +124,14 @@ def test_the_marker_is_read(answer: Choice | str | None, passes: bool) -> None:
         ("Paris.\n\n[CONFIDENCE: HIGH]", "Paris."),
         ("Paris. (**CONFIDENCE: HIGH**)", "Paris."),
         ("Paris.CONFIDENCE: HIGH", "Paris."),
+        ("Paris. CONFIDENCE: HIGH\nCONFIDENCE: HIGH", "Paris."),
+        (
+            "- A leak. Confidence: High\n- Confidence: Low\n\n**CONFIDENCE: HIGH**",
+            "- A leak. Confidence: High\n- Confidence: Low",
+        ),
+        ("CONFIDENCE: HIGH\nOne:\n* Confidence: low", "One:\n* Confidence: low"),
+        ("One:\n* Confidence: low. CONFIDENCE: HIGH", "One:\n* Confidence: low."),
+        ("A.\n- Confidence: Low\n- Confidence: High", "A.\n- Confidence: Low"),
     ],
 )
 def test_the_marker_is_stripped(text: str, left: str) -> None:

@@ -20,6 +20,7 @@ INSTRUCTION: Final = (
     "After your whole answer, add a last line of its own that says how sure you are that the"
     " answer is right. It is exactly one of these two:\nCONFIDENCE: HIGH\nCONFIDENCE: LOW"
 )
+_CAPITALS: Final = "CONFIDENCE"
 _MARK: Final = r"CONFIDENCE[*_` \t]*[:\uff1a][*_` \t]*(HIGH|LOW)\b[*_`.!)\]> \t\r\u3002]*+"
 _LINE: Final = re.compile(
     rf"^[>#*_`(\[< \t-]*{_MARK}(?:\n[\r\n]*|\Z)", re.MULTILINE | re.IGNORECASE
@@ -39,11 +40,21 @@ def confidence(choice: Choice, request: ChatRequest, options: Mapping[str, Any])
     """The answer says CONFIDENCE: HIGH. JSON and tool calls are not asked to."""
     if all_calls(choice) or asks_for_json(request):
         return None
-    text = choice.text or ""
-    marks = _LINE.findall(text) or _TAIL.findall(text)
+    marks = _marks(choice.text or "")
     if not marks:
         return "it does not say how sure it is"
-    return None if marks[-1].upper() == "HIGH" else "it is not sure of itself"
+    return None if marks[-1][1].upper() == "HIGH" else "it is not sure of itself"
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    """As they were asked for, in capitals; else the last that says so in another way: a list of
+    findings may have a "Confidence: high" in each.
+    """
+    found = list(_LINE.finditer(text))
+    tail = _TAIL.search(text)
+    if tail is not None and not (found and found[-1].end() == tail.end()):
+        found.append(tail)
+    return [mark for mark in found if _CAPITALS in mark[0]] or found[-1:]
 
 
 def ask_confidence(request: ChatRequest) -> ChatRequest:
@@ -67,7 +78,7 @@ def ask_confidence(request: ChatRequest) -> ChatRequest:
 
 
 def strip_confidence(completion: Completion) -> Completion:
-    """The answer without its marker lines, and without the blank space before the last."""
+    """The answer without its marks, and without the blank space before the last."""
     return with_texts(completion, [_stripped(choice.text) for choice in completion.choices])
 
 
@@ -80,6 +91,10 @@ def without_marker(choice: Choice) -> Choice:
 def _stripped(raw: str | None) -> str | None:
     if not raw:
         return raw
-    text, lines = _LINE.subn("", raw)
-    text, tails = _TAIL.subn("", text)
-    return text.rstrip() if lines or tails else raw
+    text = raw
+    for mark in reversed(_marks(raw)):
+        text = text[: mark.start()] + text[mark.end() :]
+    if text is raw:
+        return raw
+    tail = _TAIL.search(text)  # in front of a line that said so again
+    return (text[: tail.start()] if tail and _CAPITALS in tail[0] else text).rstrip()
