@@ -29,7 +29,8 @@ What has no OpenAI counterpart travels in fields of the assistant message and it
                                               unknown parts
                         grounding_metadata, url_context_metadata, citation_metadata
                         safety_ratings        where the answer was filtered
-    images          pictures of the answer, as OpenAI's parts of type image_url
+    images          pictures of the answer, as OpenAI's parts of type image_url, each with its
+                    `extra_content`. Send them back: models that draw are shown them again.
 
 Cited pages are also in OpenAI's own `annotations`.
 

@@ -133,6 +133,9 @@ class CandidateState:
         if part.functionCall is not None:
             piece.calls.append(self._call(part.functionCall, part.thoughtSignature, where))
             return
+        if part.text is None and (image := _image(part)) is not None:
+            self._images.append(image)
+            return
         if part.thoughtSignature:
             self._google["thought_signature"] = part.thoughtSignature
         if part.text is not None:
@@ -140,8 +143,6 @@ class CandidateState:
                 piece.reasoning += part.text
             else:
                 piece.text += part.text
-        elif (image := _image(part.inlineData)) is not None:
-            self._images.append(image)
         elif not _is_only_signature(raw):
             self._other_parts.append(raw)
 
@@ -221,14 +222,19 @@ def _extra_content(google: Mapping[str, Any]) -> Raw:
     return Raw(msgspec.json.encode({"google": google}))
 
 
-def _image(inline: Any) -> dict[str, Any] | None:
+def _image(part: _Part) -> dict[str, Any] | None:
+    """A picture, with its own signature; None for any other part."""
+    inline = part.inlineData
     media = inline.get("mimeType") if isinstance(inline, Mapping) else None
     if not isinstance(media, str) or not media.startswith("image/"):
         return None
-    return {
+    image: dict[str, Any] = {
         "type": "image_url",
         "image_url": {"url": f"data:{media};base64,{inline.get('data') or ''}"},
     }
+    if part.thoughtSignature:
+        image["extra_content"] = {"google": {"thought_signature": part.thoughtSignature}}
+    return image
 
 
 def _is_only_signature(raw: Raw) -> bool:

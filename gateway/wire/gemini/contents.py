@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import calls, request_fields
+from gateway.wire.gemini.generation import Generation
 from gateway.wire.gemini.parts import parts, text
 from gateway.wire.parts import Block as Part
 from gateway.wire.signed_ids import PLACEHOLDER_SIGNATURE
@@ -23,14 +24,13 @@ class Conversation:
     """`system` holds text parts. No turn is empty, and roles alternate, except that tool results
     have turns of their own.
 
-    `needs_signatures`: the model refuses calls without a thought signature. Raises
-    InvalidRequest, naming the path in `messages`.
+    Raises InvalidRequest, naming the path in `messages`.
     """
 
-    def __init__(self, messages: Any, *, needs_signatures: bool) -> None:
+    def __init__(self, messages: Any, accepts: Generation) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
-        self._needs_signatures = needs_signatures
+        self._accepts = accepts
         self._ids = calls.CallIds()
         self._names: dict[str, str] = {}
         """Function names by call id."""
@@ -82,10 +82,23 @@ class Conversation:
         call_parts = [
             self._call(call, f"{where}.tool_calls[{i}]") for i, call in enumerate(tool_calls)
         ]
-        if self._needs_signatures and call_parts:
+        if self._accepts.needs_signatures and call_parts:
             # Only the first of parallel calls is signed.
             call_parts[0].setdefault("thoughtSignature", PLACEHOLDER_SIGNATURE)
-        return _server_tool_parts(message) + content + call_parts
+        return _server_tool_parts(message) + content + self._images(message, where) + call_parts
+
+    def _images(self, message: Mapping[str, Any], where: str) -> list[Part]:
+        """Pictures of the answer. Those without a signature are left out where the model refuses
+        them, as others' are.
+        """
+        images = message.get("images") if self._accepts.draws else None
+        result: list[Part] = []
+        for image in images if isinstance(images, list) else ():
+            signature = _signature(image) if isinstance(image, Mapping) else None
+            if signature is not None or not self._accepts.needs_signatures:
+                signed = {} if signature is None else {"thoughtSignature": signature}
+                result += [part | signed for part in parts([image], f"{where}.images")]
+        return result
 
     def _call(self, call: Any, where: str) -> Part:
         name, args = calls.name_and_arguments(call, where)

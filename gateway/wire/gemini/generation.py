@@ -28,6 +28,8 @@ class Generation(Struct, frozen=True):
     """Accepts the level `medium` (3 Flash, and all from 3.1 on)."""
     needs_signatures: bool = False
     """Refuses function calls without their thought signature (3 on)."""
+    draws: bool = False
+    """Answers with pictures, and is sent them again."""
     schema_beside_tools: bool = False
     """Accepts a response schema together with functions (3 on)."""
     whole_limit: int | None = None
@@ -50,6 +52,7 @@ def generation(upstream: str) -> Generation:
         minimal=not pro and (version < (3, 7) or "-lite" in upstream),
         medium=not pro or version >= (3, 1),
         needs_signatures=from_3,
+        draws="-image" in upstream,
         schema_beside_tools=from_3,
         whole_limit=_WHOLE_LIMIT if version >= (4, 0) else None,
     )

@@ -64,7 +64,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         refuse_buckets(given.get("messages"))
         refuse_stores(given.get("tools"))
     accepts = generation(target.upstream)
-    chat = Conversation(given.get("messages"), needs_signatures=accepts.needs_signatures)
+    chat = Conversation(given.get("messages"), accepts)
     tools = Tools(given.get("tools"))
     offered = tools.body(given.get("tool_choice"))
     limit = request_fields.output_limit(request, target)
