@@ -34,6 +34,10 @@ I don't feel comfortable discussing this.
 I must respectfully decline this request.
 I have to decline.
 I'd rather not go into that.
+I’d rather not.
+I would prefer not to answer.
+Your request violates OpenAI's usage policies.
+This topic goes against ethical guidelines.
 I apologize, but I cannot provide a summary of the copyrighted work.
 My apologies, but I am not permitted to discuss it.
 Unfortunately, I can't generate images of real people.
@@ -108,6 +112,11 @@ Das ist mir leider nicht möglich.
 """  # noqa: RUF001
 
 ANSWERS = """\
+This request violates the following Content Security Policy directive: script-src 'self'.
+This request returns 403, because it violates the CORS policy.
+Your request violates a unique constraint, so PostgreSQL rolls it back.
+I'd rather not add a dependency here; the standard library does it.
+I would prefer not to. These words are Bartleby's, from Melville's story.
 Leider kann ich keine Garantie geben, aber meist reicht es, den Dienst neu zu starten.
 We cannot write 7 as a sum of two squares.
 We can't give a value to 0/0, so the limit must be taken.

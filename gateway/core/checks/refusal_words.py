@@ -33,6 +33,8 @@ _EN_RULES: Final = (
     r"(?:(?:core|own|content|usage|use|safety|ethical|ethics|moral|strict|internal|community) )*"
     r"(?:guidelines|programming|polic(?:y|ies)|principles|values|rules|terms)\b"
 )
+# What a browser or a network refuses is no refusal of ours.
+_EN_NOT_WEB: Final = r"(?!(?:cors|csp|security|network|firewall|iam|access|referrer)\b)"
 _EN_NO: Final = (
     rf"\b(?:i ?{_EN_SIMPLY}(?:{_EN_CANNOT}) {_EN_ACT}|we ?{_EN_SIMPLY}(?:{_EN_CANNOT}) {_EN_OURS}"
     r"|(?:i|we) ?(?:"
@@ -43,11 +45,13 @@ _EN_NO: Final = (
     r"|respectfully|politely)"
     r"(?: respectfully| politely)? (?:decline|refuse)\b"
     r"|(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
-    r"|(?:would|'d) (?:rather|prefer) not(?! to use\b))"
+    rf"|(?:would|'d) (?:rather|prefer) not(?: to)?(?: {_EN_ACT}| (?:say|comment|continue"
+    r"|g(?:o|et) into|go there)\b|[.!]?(?=\n|$)))"
     r"|(?:that|this|it)(?:'s| is)(?: not|n't)? something (?:that )?(?:i|we) "
     r"(?:can(?!not|'t)[^.]{0,9} (?:help|assist|do)|cannot|can't|won't|am not|'m not)"
     r"|(?:this|that|your) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
-    r"(?:violates?|goes against|is against) "
+    rf"(?:violates?|goes against|is against) (?:{_EN_NOT_WEB}[\w']+ ){{0,4}}?"
+    rf"(?:{_EN_RULES}|copyright|privacy|laws?\b|ethic|(?:\w+ )?standards\b)"
     r"|(?:this|that|it)(?:'s| is| goes| would go| would be) against (?:my|our) "
     rf"{_EN_RULES}(?!:| (?:on|for|about)\b)"
     rf"|my {_EN_RULES}[^.\n]{{0,20}}"
