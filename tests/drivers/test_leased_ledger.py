@@ -270,7 +270,7 @@ async def test_a_call_and_a_hold_of_it_that_expired_are_told_apart(
         await ledger.inner.void(stage.tenant, hold_id)
     await ledger.settle(long, COST)
     assert await stage.stands(purse) == (4, 0)
-    found = await audit(stage.plain, stage.tenant, Told(), stage.time.now)
+    found = await audit(stage.plain, stage.tenant, Told(), stage.time)
     assert (found.missing, found.differences) == (0, ())
 
 

@@ -19,11 +19,13 @@ from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
 from gateway.core.records.audit import Told, TooBusy
 from gateway.core.records.entry import Counter, Entry
-from gateway.core.records.line import Reading, entry_of, line_of
+from gateway.core.records.line import Line, Reading, entry_of, line_of
 from gateway.drivers.ledger.audit import audit, may_be_dropped, rebuild
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
+from gateway.drivers.usage.books import Books
 from gateway.drivers.usage.jsonl_store import JsonlStore
+from gateway.drivers.usage.store import UsageStore
 from tests.ledger_model import HOME, TTL_S, amounts, purses
 from tests.ledger_time import LedgerTime
 from tests.usage_lines import NOON, record
@@ -160,7 +162,7 @@ async def history(server: EmbeddedRedis, steps: list[tuple[str, object, object]]
             if hold.id not in it.over and not it.too_late(hold):
                 await it.ledger.settle(hold, Amounts(Nanos(7), 3), record(hold.id))
         await it.keep()
-        found = await audit(it.ledger, HOME, it.told(), it.time.now)
+        found = await audit(it.ledger, HOME, it.told(), it.time)
         assert found.differences == ()
         assert (found.entries, found.missing) == (len(it.kept), 0)
         counted = live(await it.ledger.counted(HOME), it.time.now)
@@ -171,11 +173,11 @@ async def history(server: EmbeddedRedis, steps: list[tuple[str, object, object]]
         anew = it.gateway()
         try:
             told = it.told()
-            lost = await audit(anew, HOME, told, it.time.now)
+            lost = await audit(anew, HOME, told, it.time)
             assert {(d.key, d.slot): d.told for d in lost.differences}.items() <= before.items()
-            assert await rebuild(anew, HOME, told, it.time.now, "e2", force=False) == 0
+            assert await rebuild(anew, HOME, told, it.time, "e2", force=False) == 0
             assert await anew.counted(HOME) == before
-            assert (await audit(anew, HOME, it.told(), it.time.now)).differences == ()
+            assert (await audit(anew, HOME, it.told(), it.time)).differences == ()
         finally:
             await anew.aclose()
 
@@ -215,12 +217,12 @@ async def test_a_counter_that_somebody_changed_is_found_and_mended(it: World) ->
     await spend(it, 3)
     key = key_of(it)
     it.redis.hincrby(key, "spent", -25)
-    (wrong,) = (await audit(it.ledger, HOME, Told(), it.time.now)).differences
+    (wrong,) = (await audit(it.ledger, HOME, Told(), it.time)).differences
     assert (wrong.key, wrong.counted, wrong.told) == (key, 35, 60)
     told = Told()
-    await audit(it.ledger, HOME, told, it.time.now)
-    await rebuild(it.ledger, HOME, told, it.time.now, "e2", force=False)
-    assert (await audit(it.ledger, HOME, Told(), it.time.now)).differences == ()
+    await audit(it.ledger, HOME, told, it.time)
+    await rebuild(it.ledger, HOME, told, it.time, "e2", force=False)
+    assert (await audit(it.ledger, HOME, Told(), it.time)).differences == ()
 
 
 async def test_a_counter_that_nothing_explains_is_set_to_nothing(it: World) -> None:
@@ -228,9 +230,9 @@ async def test_a_counter_that_nothing_explains_is_set_to_nothing(it: World) -> N
     stray = key_of(it).replace(":eu:usd", ":us:usd")
     it.redis.hset(stray, mapping={"spent": 9, "held": 0})
     told = Told()
-    (wrong,) = (await audit(it.ledger, HOME, told, it.time.now)).differences
+    (wrong,) = (await audit(it.ledger, HOME, told, it.time)).differences
     assert (wrong.key, wrong.counted, wrong.told) == (stray, 9, 0)
-    await rebuild(it.ledger, HOME, told, it.time.now, "e2", force=False)
+    await rebuild(it.ledger, HOME, told, it.time, "e2", force=False)
     assert [*(await it.ledger.counted(HOME)).values()] == [20]
 
 
@@ -238,14 +240,14 @@ async def test_a_counter_that_is_gone_before_its_time_is_found(it: World) -> Non
     await spend(it, 1)
     key = key_of(it)
     it.redis.delete(key)
-    (wrong,) = (await audit(it.ledger, HOME, Told(), it.time.now)).differences
+    (wrong,) = (await audit(it.ledger, HOME, Told(), it.time)).differences
     assert (wrong.key, wrong.counted, wrong.told) == (key, 0, 20)
 
 
 async def test_records_that_are_missing_are_counted(it: World) -> None:
     await spend(it, 5)
     it.redis.xtrim("tg:{acme}:usage", maxlen=2, approximate=False)
-    found = await audit(it.ledger, HOME, Told(), it.time.now)
+    found = await audit(it.ledger, HOME, Told(), it.time)
     assert (found.entries, found.missing, len(found.differences)) == (2, 3, 1)
 
 
@@ -255,10 +257,10 @@ async def test_open_holds_stop_it_unless_forced(it: World) -> None:
     assert isinstance(hold, Hold)
     it.redis.hset(key_of(it), "spent", 0)
     told = Told()
-    await audit(it.ledger, HOME, told, it.time.now)
-    assert await rebuild(it.ledger, HOME, told, it.time.now, "e2", force=False) == 1
+    await audit(it.ledger, HOME, told, it.time)
+    assert await rebuild(it.ledger, HOME, told, it.time, "e2", force=False) == 1
     assert [*(await it.ledger.counted(HOME)).values()] == []
-    assert await rebuild(it.ledger, HOME, told, it.time.now, "e2", force=True) == 0
+    assert await rebuild(it.ledger, HOME, told, it.time, "e2", force=True) == 0
     await it.ledger.settle(hold, Amounts(Nanos(3)), record("open"))
     assert [*(await it.ledger.counted(HOME)).values()] == [23]
 
@@ -272,14 +274,14 @@ async def test_gateways_that_stopped_at_a_loss_go_on(it: World) -> None:
         await it.ledger.reserve(PURSE, "h9", Amounts(Nanos(5)))
     other = it.gateway()
     told = it.told()
-    await audit(other, HOME, told, it.time.now)
-    await rebuild(other, HOME, told, it.time.now, "e2", force=False)
+    await audit(other, HOME, told, it.time)
+    await rebuild(other, HOME, told, it.time, "e2", force=False)
     await other.aclose()
     await spend(it, 1)
     (balance,) = await it.ledger.balances(PURSE)
     assert (balance.spent, balance.held) == (80, 0)
     await it.keep()
-    found = await audit(it.ledger, HOME, it.told(), it.time.now)
+    found = await audit(it.ledger, HOME, it.told(), it.time)
     assert (found.differences, found.missing, found.entries) == ((), 0, 4)
 
 
@@ -288,11 +290,33 @@ async def test_requests_may_go_on_while_it_looks(it: World) -> None:
     spending = asyncio.create_task(spend(it, 200))
     looks = 0
     while not spending.done():
-        found = await audit(it.ledger, HOME, Told(), it.time.now)
+        found = await audit(it.ledger, HOME, Told(), it.time)
         assert found.differences == ()
         looks += 1
     await spending
     assert looks > 1
+
+
+async def test_what_leaves_a_rolling_window_while_a_sink_is_read_is_no_difference(
+    it: World,
+) -> None:
+    minute = Account("tenant", "eu", (Budget(10**12, "minute", rolling=True),), "eu")
+
+    async def spend_each_second(times: int) -> None:
+        for _ in range(times):
+            await it.step("charge", Purse("eu", (minute,), HOME), Amounts(Nanos(1)))
+            await it.ledger.balances(Purse("eu", (minute,), HOME))
+            it.time.move(1)
+
+    class LargeSink:
+        async def read(self, *_: object) -> AsyncIterator[tuple[Line, ...]]:
+            await spend_each_second(25)
+            yield ()
+
+    await spend_each_second(70)
+    store = cast("UsageStore", LargeSink())
+    found = await Books(it.ledger, store, [HOME], it.time).audit(HOME)
+    assert (found.entries, found.differences) == (95, ())
 
 
 class Busy:
@@ -332,9 +356,9 @@ class Busy:
 
 async def rebuilt(it: World, busy: Busy) -> None:
     told = Told()
-    await audit(it.ledger, HOME, told, it.time.now)
+    await audit(it.ledger, HOME, told, it.time)
     driver = cast("LedgerDriver", busy)
-    assert await rebuild(driver, HOME, told, it.time.now, "e2", force=False) == 0
+    assert await rebuild(driver, HOME, told, it.time, "e2", force=False) == 0
 
 
 @pytest.mark.parametrize(
@@ -357,7 +381,7 @@ async def test_what_is_settled_while_counters_are_set_is_not_lost(
     busy = Busy(it, **when)
     await rebuilt(it, busy)
     assert [*(await it.ledger.counted(HOME)).values()] == [20 * (3 + busy.spent)]
-    assert (await audit(it.ledger, HOME, Told(), it.time.now)).differences == ()
+    assert (await audit(it.ledger, HOME, Told(), it.time)).differences == ()
 
 
 async def test_what_is_settled_at_each_moment_is_told_and_not_lost(it: World) -> None:
@@ -386,7 +410,7 @@ async def test_many_buckets_are_set_while_something_is_settled_before_each_step(
     busy = Busy(it, load=[1, 2, 4])
     await rebuilt(it, busy)
     assert busy.asked["load"] == 6
-    wrong = (await audit(it.ledger, HOME, Told(), it.time.now)).differences
+    wrong = (await audit(it.ledger, HOME, Told(), it.time)).differences
     assert wrong == ()
     assert len(await it.ledger.counted(HOME)) == len(users) + 1
 
@@ -401,7 +425,7 @@ async def test_a_book_that_was_trimmed_is_not_waited_for(it: World, kept: int) -
     busy = Busy(it)
     told = it.told()
     driver = cast("LedgerDriver", busy)
-    assert await rebuild(driver, HOME, told, it.time.now, "e2", force=False) == 0
+    assert await rebuild(driver, HOME, told, it.time, "e2", force=False) == 0
     assert busy.asked["load"] == 1
     assert [*(await it.ledger.counted(HOME)).values()] == [60]
 
@@ -439,6 +463,6 @@ async def test_what_is_kept_elsewhere_counts_once(it: World, tmp_path: Path) -> 
     async for lines in store.read(Reading()):
         for entry in filter(None, map(entry_of, lines)):
             told.add(entry)
-    found = await audit(it.ledger, HOME, told, it.time.now)
+    found = await audit(it.ledger, HOME, told, it.time)
     assert (found.entries, found.missing, found.differences) == (6, 0, ())
     await store.aclose()

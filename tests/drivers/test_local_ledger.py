@@ -375,7 +375,7 @@ async def sunk_and_audited(ledger: RedisLedger) -> tuple[int, int, tuple[Differe
         line = entry_of(line_of("acme", entry, 0))
         assert line
         told.add(line)
-    found = await audit(ledger, "acme", told, time.time())
+    found = await audit(ledger, "acme", told, time.time)
     return found.entries, found.missing, found.differences
 
 

@@ -120,7 +120,7 @@ async def test_what_no_book_has_any_more_is_in_the_store(tmp_path: Path) -> None
     kept = [line("a1", request="mine"), line("a2", request="other"),
             line("a1", request="", kind="corrected", known=False)]  # fmt: skip
     await store.write(kept)
-    books = Books(Book([]), store, ["acme"], NOON / 1_000)  # type: ignore[arg-type]
+    books = Books(Book([]), store, ["acme"], lambda: NOON / 1_000)  # type: ignore[arg-type]
     found = await books.of_request("mine")
     assert [(each.attempt, each.corrects) for each in found] == [("a1", False), ("a1", True)]
     assert await books.of_request("none") == []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.core.periods import SLOTS
-from gateway.core.ports import LedgerDriver
+from gateway.core.ports import Clock, LedgerDriver
 from gateway.core.records.audit import Audit, Difference, Told, TooBusy
 from gateway.core.records.entry import Counter
 from gateway.drivers.ledger.plans import read_key
@@ -25,8 +25,9 @@ _SURELY_DAYS_S: Final = 46 * 3_600
 """The same for a day, a week or a month, from its end in the last time zone."""
 
 
-async def audit(ledger: LedgerDriver, home: str, tally: Told, now: float) -> Audit:
-    """`tally` has the store's entries, and gets the book's. `now` is in Unix seconds.
+async def audit(ledger: LedgerDriver, home: str, tally: Told, now: Clock) -> Audit:
+    """`tally` has the store's entries, and gets the book's. `now` gives Unix seconds, and is asked
+    after the counters: what has left a rolling window by then may be in none.
 
     Requests may go on meanwhile: a counter is right if it was right at some time of the audit.
     """
@@ -38,7 +39,7 @@ async def audit(ledger: LedgerDriver, home: str, tally: Told, now: float) -> Aud
         counted = await ledger.counted(home)
         history: dict[Counter, set[int]] = {}
         last = await _read_book(ledger, home, tally, after, history)
-        differences = tuple(_differences(counted, before, history, now))
+        differences = tuple(_differences(counted, before, history, now()))
         if not differences or last == after:
             break
         after = last
@@ -46,7 +47,7 @@ async def audit(ledger: LedgerDriver, home: str, tally: Told, now: float) -> Aud
 
 
 async def rebuild(
-    ledger: LedgerDriver, home: str, tally: Told, now: float, epoch: str, force: bool
+    ledger: LedgerDriver, home: str, tally: Told, now: Clock, epoch: str, force: bool
 ) -> int:
     """Set the counters to the sums in `tally`, which `audit` has filled. Gateways that stopped at a
     loss of data go on. Gives 0, or the number of open holds: then no more was set. Raises TooBusy
@@ -57,10 +58,10 @@ async def rebuild(
     """
     counted = await ledger.counted(home)
     newest = await _read_book(ledger, home, tally, "", {})
-    keys = {key for key, _ in counted}
+    keys, at = {key for key, _ in counted}, now()
     buckets: dict[str, set[int]] = {}  # buckets in neither are newer, and right
     for counter in (*counted, *tally.sums):
-        if counter[0] in keys or not may_be_dropped(counter, now):
+        if counter[0] in keys or not may_be_dropped(counter, at):
             buckets.setdefault(counter[0], set()).add(counter[1])
     names = [*buckets]
     for start in range(0, max(len(names), 1), _AT_ONCE):

@@ -1,6 +1,7 @@
 """Usage records and the ledger together, for the command line."""
 
 import secrets
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -27,7 +28,7 @@ _PAGE: Final = 1_000
 
 class Books:
     """`homes` are those to read, `known` those of the configuration, and those that a sink has ever
-    written. `now` is in Unix seconds, by the ledger's clock.
+    written. `now` gives Unix seconds, by the ledger's clock.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Books:
         ledger: LedgerDriver,
         store: UsageStore | None,
         homes: Sequence[str],
-        now: float,
+        now: Clock,
         known: Sequence[str] = (),
     ) -> None:
         self.homes = homes
@@ -66,7 +67,7 @@ class Books:
         """The lines of one request and its background calls: from the books if they still have
         them, else from the store. Raises StoreError and LedgerDown.
         """
-        search = Search(self._ledger, lambda: self._now)
+        search = Search(self._ledger, self._now)
         for home in self.homes:
             if found := await search(home, request_id):
                 return found
@@ -135,11 +136,17 @@ async def books_at(snapshot: Snapshot, url: str, homes: Sequence[str] = ()) -> A
         url, ttl_s=snapshot.ledger.hold_ttl_s, timeout_s=_PATIENCE_S, probe_s=_PATIENCE_S
     )
     try:
-        seconds, _ = await connection.call(encode("TIME"))
+        asked_at = time.monotonic()
+        seconds, microseconds = map(int, await connection.call(encode("TIME")))
         named = {home.decode() for home in await connection.call(encode("SMEMBERS", HOMES_KEY))}
         known = homes_of(snapshot.tenants.values())
         all_homes = [*known, *sorted(named - {*known})]
-        yield Books(ledger, store, [*homes] or all_homes, float(seconds), all_homes)
+        ahead = seconds + microseconds / 1_000_000 - asked_at
+
+        def now() -> float:
+            return time.monotonic() + ahead
+
+        yield Books(ledger, store, [*homes] or all_homes, now, all_homes)
     except RedisError as error:
         raise LedgerDown(f"the ledger is unavailable ({error.kind})") from error
     finally:
@@ -155,7 +162,7 @@ async def books_of_store(snapshot: Snapshot, wall: Clock) -> AsyncIterator[Books
     store = open_store(snapshot.usage.sink) if snapshot.usage.sink is not None else None
     try:
         homes = homes_of(snapshot.tenants.values())
-        yield Books(MemoryLedger(wall), store, homes, wall(), homes)
+        yield Books(MemoryLedger(wall), store, homes, wall, homes)
     finally:
         if store is not None:
             await store.aclose()
