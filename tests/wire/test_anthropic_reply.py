@@ -259,6 +259,8 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
             "output_config.format: Extra inputs are not permitted",
             "Unexpected value(s) `a-1` for the `anthropic-beta` header.",
             "invalid beta flag",
+            "Unable to download the file. Please verify the URL and try again.",
+            "This URL is disallowed by the website's robots.txt file.",
         )
     ),
     (

@@ -59,6 +59,8 @@ def error(code: int, status: str, message: str = "No.", *details: Any) -> Any:
         (400, "INVALID_ARGUMENT", "Content with system role is not supported.", Unsuitable),
         (400, "INVALID_ARGUMENT", "topK value of 64 but the supported range is from 1", Unsuitable),
         (400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20 bytes.", Unsuitable),
+        (400, "INVALID_ARGUMENT", "Cannot fetch content from the provided URL.", Unsuitable),
+        (400, "INVALID_ARGUMENT", "Invalid or unsupported file uri: [...]", Unsuitable),
         (400, "INVALID_ARGUMENT", "User location is not supported for the API use.", Misconfigured),
         (403, "PERMISSION_DENIED", "You do not have permission to access the File x", Unsuitable),
         (403, "PERMISSION_DENIED", "CachedContent not found (or permission denied)", Unsuitable),

@@ -66,6 +66,7 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
     (400, said("property 'store' is unsupported, did you mean 'stop'?"), Unsuitable, 400),
     (400, {"error_code": "BAD_REQUEST", "message": 'json: unknown field "store"'}, Unsuitable, 400),
     (422, {"detail": "Extra inputs are not permitted"}, Unsuitable, 422),
+    (400, said("Timeout while downloading [...]", code="invalid_image_url"), Unsuitable, 400),
     (400, said("unknown variant `input_audio`, expected `text`"), Unsuitable, 400),
     # The words of DeepSeek, xAI and z.ai for what is not to be said there
     (

@@ -59,6 +59,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("request exceeds the maximum", Unsuitable),
     ("max allowed size", Unsuitable),
     ("pdf pages may be provided", Unsuitable),
+    ("unable to download the file", Unsuitable),  # by its URL, as others may
+    ("robots.txt", Unsuitable),
     ("extra inputs are not permitted", Unsuitable),
     ("invalid beta flag", Unsuitable),
     ("for the `anthropic-beta` header", Unsuitable),

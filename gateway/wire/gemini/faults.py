@@ -68,6 +68,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("cannot be combined", Unsuitable),  # native tools and functions
     ("but the supported range is", Unsuitable),
     ("payload size exceeds", Unsuitable),
+    ("cannot fetch content", Unsuitable),  # of a URL, as others may
+    ("unsupported file uri", Unsuitable),
     ("thought signature", Unsuitable),
     ("thought_signature", Unsuitable),
 )

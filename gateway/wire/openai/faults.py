@@ -87,6 +87,7 @@ _UNSUITABLE: Final = frozenset(
         "responsibleaipolicyviolation",
         "moderation_blocked",
         "invalid_prompt",
+        "invalid_image_url",  # which OpenAI could not fetch; others may
         "data_inspection_failed",
         # The model's own failure, sent as a 400 (Groq): another model may succeed.
         "tool_use_failed",
