@@ -6,7 +6,7 @@
     whom to ask    rules, rule_traits, hours, plan, plans, order, first_rung
     what was seen  health, pace, prompt_caches, token_factors, learned
     what to do     strategy, strategies, judges
-    the answer     flow, assembly, checks, scripts, mending, agree, response_cache
+    the answer     flow, beside, assembly, checks, scripts, mending, agree, response_cache
     money          money, tariff, usage, billing, tab, periods, leases, calculator
     trials         trials, guard
     the end        errors, refusals, reason, life_end

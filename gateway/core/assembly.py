@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from gateway.core.beside import beside_choices
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolCall, ToolDelta, Usage
 
 _ITEMS: Final = msgspec.json.Decoder(list[Raw])
@@ -52,6 +53,8 @@ class Assembly:
             if choice is None:
                 choice = self._choices[piece.index] = _Parts()
             choice.add(piece)
+            if piece.finish and delta.raw is not None:
+                choice.beside |= beside_choices(delta.raw).get(piece.index, {})
 
     def completion(self, usage: Usage | None, *, whole: bool = True) -> Completion:
         """The answer; one that is not whole is told as cut."""
@@ -76,6 +79,7 @@ class _Parts:
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._logprobs: list[Raw] = []
+        self.beside: dict[str, Raw] = {}
         self._extra: dict[str, list[Raw]] = {}
         """By name: several are to be joined at the end. Some send a list with each piece."""
 
@@ -90,6 +94,8 @@ class _Parts:
         self._finish = piece.finish or self._finish
         if piece.logprobs:
             self._logprobs.append(piece.logprobs)
+        if piece.beside:
+            self.beside |= piece.beside
         for name, raw in piece.extra.items():
             so_far = self._extra.get(name)
             if so_far is None:
@@ -109,6 +115,7 @@ class _Parts:
             "".join(self.reasoning) or None,
             _joined_logprobs(self._logprobs),
             {name: _joined(name, pieces) for name, pieces in self._extra.items()},
+            self.beside,
         )
 
 

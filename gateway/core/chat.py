@@ -190,6 +190,10 @@ class Choice(Struct, frozen=True, gc=False):
     """UNSET where there are none, as Completion's `raw`."""
     extra: Mapping[str, Raw] = _NOTHING
     """Other fields of the message, undecoded: annotations, audio, function_call, ..."""
+    beside: Mapping[str, Raw] = _NOTHING
+    """Other fields beside the message, where the completion has no `raw`: content_filter_results of
+    Azure, stop_reason of vLLM, ...
+    """
 
 
 class Completion(Struct, frozen=True, gc=False):
@@ -248,6 +252,8 @@ class ChoiceDelta(Struct, frozen=True, gc=False):
     reasoning: str = ""
     logprobs: Raw | None = None
     extra: Mapping[str, Raw] = _NOTHING
+    beside: Mapping[str, Raw] = _NOTHING
+    """As Choice's, where the delta has no `raw`."""
 
 
 class Delta(Struct, frozen=True, gc=False):

@@ -115,6 +115,7 @@ def error_body(error: GatewayError) -> bytes:
 
 def _choice(choice: Choice) -> dict[str, Any]:
     return {
+        **choice.beside,
         "index": choice.index,
         "message": _message(choice),
         "logprobs": choice.logprobs or None,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from gateway.core.beside import with_beside
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.core.errors import GatewayError
 from gateway.web.render import OURS, error_body, usage_json
@@ -78,7 +79,7 @@ class ChunkWriter:
     def recut(self, completion: Completion) -> Iterator[bytes]:
         """The events of an answer that was held until whole."""
         name, created = completion.id, completion.created
-        pieces = [piece for choice in completion.choices for piece in _pieces(choice)]
+        pieces = [piece for choice in with_beside(completion) for piece in _pieces(choice)]
         for piece in pieces[:-1]:
             yield self.delta(Delta((piece,), id=name, created=created))
         yield self.delta(Delta((*pieces[-1:],), id=name, created=created, extra=completion.beside))
@@ -129,6 +130,7 @@ class ChunkWriter:
         if choice.extra:
             delta |= {name: raw for name, raw in choice.extra.items() if name not in OURS}
         return {
+            **choice.beside,
             "index": choice.index,
             "delta": delta,
             "logprobs": choice.logprobs,
@@ -179,7 +181,7 @@ def _pieces(choice: Choice) -> Iterator[ChoiceDelta]:
         )
     if choice.extra:
         yield ChoiceDelta(index, extra=choice.extra)
-    yield ChoiceDelta(index, finish=choice.finish, logprobs=logprobs)
+    yield ChoiceDelta(index, finish=choice.finish, logprobs=logprobs, beside=choice.beside)
 
 
 def _cut(text: str | None) -> Iterator[str]:

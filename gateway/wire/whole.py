@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from gateway.core.beside import with_beside
 from gateway.core.chat import Choice, ChoiceDelta, Completion, Delta, ToolDelta
 from gateway.core.errors import Broken
 from gateway.wire.dialect import StreamDecoder
@@ -71,7 +72,7 @@ class StreamOrWhole:
 
 def as_delta(answer: Completion) -> Delta:
     """A whole answer as the only delta of a stream."""
-    choices = tuple(_choice_delta(choice) for choice in answer.choices)
+    choices = tuple(map(_choice_delta, with_beside(answer)))
     return Delta(choices, answer.usage, answer.id, answer.created, extra=answer.beside)
 
 
@@ -88,4 +89,5 @@ def _choice_delta(choice: Choice) -> ChoiceDelta:
         choice.reasoning or "",
         choice.logprobs or None,
         choice.extra,
+        choice.beside,
     )

@@ -1,10 +1,12 @@
 """Relaying a provider's chunks, and writing our own."""
 
 import json
+from typing import Any
 
 import pytest
 from msgspec import UNSET, Raw
 
+from gateway.core.assembly import Assembly
 from gateway.core.chat import ChoiceDelta, Completion, Delta, ToolDelta, Usage
 from gateway.web.render import completion_body
 from gateway.web.render_stream import DONE, ChunkWriter
@@ -152,3 +154,72 @@ def test_other_fields_of_a_chunk_are_told_where_it_is_written_anew(kind: str) ->
     assert {name: told[name] for name in FOUND} == FOUND
     assert "usage" not in told
     assert faults(CHUNK, told) == []
+
+
+# What is said of a choice beside its message ------------------------------------------------------
+
+FILTERED: dict[str, Any] = {
+    "content_filter_results": {"hate": {"filtered": True, "severity": "high"}}
+}
+UNSAID: dict[str, Any] = {"stop_reason": None, "token_ids": [], "content_filter_offsets": {}}
+PIECES: list[dict[str, Any]] = [
+    {"delta": {"role": "assistant", "content": ""}, "finish_reason": None},
+    {"delta": {"content": "a"}, "finish_reason": None, **UNSAID},
+    {"delta": {}, "finish_reason": "content_filter", **FILTERED, **UNSAID},
+]
+
+
+def choices_of(body: bytes) -> list[dict[str, object]]:
+    chunks: list[Any] = [json.loads(data) for _, data in SseDecoder().feed(body)]
+    assert [fault for chunk in chunks for fault in faults(CHUNK, chunk)] == []
+    return [choice for chunk in chunks for choice in chunk["choices"]]
+
+
+@pytest.mark.parametrize("said", [WHOLE, LOOSE], ids=["strict", "loose"])
+def test_fields_of_a_choice_are_told_at_its_end_where_it_is_cut(said: dict[str, Any]) -> None:
+    [choice] = said["choices"]
+    answer = understood({**said, "choices": [{**choice, **FILTERED, **UNSAID}]}, None)
+    assert (answer.raw is UNSET) is (said is LOOSE)
+    *before, last = choices_of(b"".join(writer().recut(answer)))
+    assert last.keys() - FILTERED.keys() == {"index", "delta", "logprobs", "finish_reason"}
+    assert last["content_filter_results"] == FILTERED["content_filter_results"]
+    assert all(not FILTERED.keys() & each.keys() for each in before)
+    if said is LOOSE:
+        body = completion_body(answer, "m", b"", usage=Usage(1, 2), request_id="r1", created=7)
+        [told] = json.loads(body)["choices"]
+        assert told["content_filter_results"] == FILTERED["content_filter_results"]
+
+
+@pytest.mark.parametrize("kind", ["chat.completion.chunk", "chat.completion.done"])
+@pytest.mark.parametrize("usage", [None, WHOLE["usage"]], ids=["", "usage with the finish"])
+def test_fields_of_a_choice_are_told_of_a_stream_that_is_held_or_written_anew(
+    kind: str, usage: object
+) -> None:
+    head = {"id": "c", "object": kind, "created": 5, "model": "m"}
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "logprobs": None, **piece}]} for piece in PIECES
+    ]
+    chunks[-1]["usage"] = usage
+    decoder = openai.decoder(TARGET)
+    data = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+    deltas = [*decoder.feed(data + DONE), *decoder.finish()]
+    flowing, held = writer(), Assembly()
+    held.add(deltas)
+    for body in (
+        b"".join(map(flowing.delta, deltas)),
+        b"".join(writer().recut(held.completion(None))),
+    ):
+        last = choices_of(body)[-1]
+        assert (last["finish_reason"], last["delta"]) == ("content_filter", {})
+        assert last["content_filter_results"] == FILTERED["content_filter_results"]
+
+
+def test_what_a_filter_says_later_is_told() -> None:
+    """Azure's asynchronous filter: a choice without a delta."""
+    decoder = openai.decoder(TARGET)
+    later = {"index": 0, "finish_reason": None, **FILTERED}
+    chunk = {"id": "", "object": "", "created": 0, "model": "", "choices": [later]}
+    decoder.feed(b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n')
+    [delta] = decoder.feed(b"data: %b\n\n" % json.dumps(chunk).encode())
+    [choice] = choices_of(writer().delta(delta))
+    assert choice["content_filter_results"] == FILTERED["content_filter_results"]

@@ -139,4 +139,6 @@ class ProviderFlow:
 
 
 def _has_content(delta: Delta) -> bool:
-    return bool(delta.size) or any(choice != ChoiceDelta(choice.index) for choice in delta.choices)
+    return bool(delta.size) or any(
+        choice != ChoiceDelta(choice.index, beside=choice.beside) for choice in delta.choices
+    )

@@ -154,6 +154,7 @@ def _loose_choice(index: int, choice: Mapping[str, Any], answer: str) -> Choice:
         tolerant.reasoning(message) or thoughts or None,
         tolerant.logprobs(choice.get("logprobs")) or UNSET,
         extra or _NO_EXTRA,
+        tolerant.choice_extra(choice),
     )
 
 

@@ -156,7 +156,7 @@ class _Decoder:
                 self.template.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
         extra = self._with_pending(tolerant.chunk_extra(chunk, data))
-        return Delta(pieces, usage, name, created, extra=extra)
+        return Delta(tolerant.with_extra(pieces, data), usage, name, created, extra=extra)
 
     def _with_pending(self, extra: Mapping[str, Raw]) -> Mapping[str, Raw]:
         """A chunk's extra fields, together with the pending ones."""
@@ -280,6 +280,7 @@ class _Decoder:
             tolerant.reasoning(piece) or thoughts,
             tolerant.logprobs(entry.get("logprobs")),
             extra or _NO_EXTRA,
+            tolerant.choice_extra(entry),
         )
         return delta if first or _says_something(delta) else None
 

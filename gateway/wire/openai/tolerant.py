@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
+from gateway.core.beside import NOT_BESIDE
+from gateway.core.chat import ChoiceDelta
 from gateway.core.errors import Broken, Overloaded
 from gateway.wire.openai import strict
 
@@ -35,6 +37,7 @@ _NOT_YET: Final = ("", "null")
 _KNOWN_FIELDS: Final = frozenset(
     {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning"}
 )
+_NO_EXTRA: Final[Mapping[str, Raw]] = {}
 _ANSWER_FIELDS: Final = frozenset({
     "choices", "created", "error", "id", "metadata", "model", "moderation", "obfuscation", "object",
     "service_tier", "system_fingerprint", "usage",
@@ -225,6 +228,30 @@ def _annotations(value: Any) -> list[Any]:
     """Those that are OpenAI's, whole: OpenRouter puts what it read of files beside them."""
     entries = value if isinstance(value, list) else []
     return [entry for entry in entries if to_strict_json(entry, strict.Annotation)]
+
+
+def choice_extra(choice: Mapping[str, Any]) -> Mapping[str, Raw]:
+    """Fields of a choice beyond OpenAI's: stop_reason, content_filter_results, ..."""
+    if choice.keys() <= NOT_BESIDE:  # nearly always
+        return _NO_EXTRA
+    return {
+        name: Raw(msgspec.json.encode(value))
+        for name, value in choice.items()
+        if name not in NOT_BESIDE and value not in (None, [], {})
+    }
+
+
+def with_extra(pieces: tuple[ChoiceDelta, ...], data: bytes) -> tuple[ChoiceDelta, ...]:
+    """The pieces of a strict chunk that is not relayed, with these fields."""
+    try:
+        choices = msgspec.json.decode(data)["choices"]
+    except (ValueError, RecursionError):  # an unknown field that cannot be parsed
+        return pieces
+    found = {choice["index"]: choice_extra(choice) for choice in choices}
+    return tuple(
+        structs.replace(piece, beside=found[piece.index]) if found.get(piece.index) else piece
+        for piece in pieces
+    )
 
 
 def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
