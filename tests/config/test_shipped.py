@@ -126,6 +126,40 @@ def test_gateway_yaml_needs_only_the_providers_keys() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("file", ["config/gateway.yaml", "deploy/kubernetes/base/gateway.yaml"])
+def test_an_example_knows_of_its_models_what_the_catalog_knows(file: str, tmp_path: Path) -> None:
+    """A field that a model refuses leads to a dearer one, and a bill that is not foreseen passes
+    its hold.
+    """
+    tenants = tmp_path / "tenants.yaml"
+    tenants.write_text("tenants: {acme: {anonymous: true}}", "utf-8")
+    env = {**KEYS, "TOLLGATE_REDIS_URL": "embedded", "TOLLGATE_KEY_HASH": f"sha256:{'1' * 64}"}
+    shelf = [ROOT / "config/providers.yaml", ROOT / "config/models.yaml", tenants]
+    known = facts(load(shelf, env))
+    example = facts(load([ROOT / file], env))
+    assert example == {where: known[where] for where in example}
+
+
+def facts(snapshot: Snapshot) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """Of each model at each host, by the host's address and the name of the model there: what is
+    not sent to it, how it is told else, and what it may be billed at.
+    """
+    return {
+        (host.base_url, deployment.upstream): (
+            host.quirks if deployment.quirks is None else deployment.quirks,
+            host.lacks if deployment.lacks is None else deployment.lacks,
+            model.token_factor,
+            model.image_tokens,
+            model.price.search,
+            model.price.input,
+            model.price.output,
+        )
+        for model in snapshot.catalog.models.values()
+        for deployment in model.deployments
+        for host in (snapshot.providers[deployment.provider],)
+    }
+
+
 def test_nobody_gets_in_before_a_key_is_made() -> None:
     tenants = gateway().tenants.values()
     assert not any(tenant.anonymous for tenant in tenants)
