@@ -106,7 +106,9 @@ def _compile(schema: bytes) -> tuple[Validator, int] | None:
             backtrack_limit=_BACKTRACKS, size_limit=_COMPILED_SIZE // (len(patterns) or 1)
         )
         slow = sum(_LOOKAROUND.search(pattern) is not None for pattern in patterns)
-        validator = jsonschema_rs.validator_for(tree, offline=True, pattern_options=options)
+        validator = jsonschema_rs.validator_for(
+            tree, offline=True, pattern_options=options, validate_formats=False
+        )
     except (msgspec.DecodeError, ValueError, RecursionError, jsonschema_rs.ReferencingError):
         return None
     return validator, len(patterns) + slow * (_SLOW - 1)
