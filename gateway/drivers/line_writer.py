@@ -165,4 +165,8 @@ class _Sink:
 
 
 def _open_for_append(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    """A named pipe that nobody reads is an OSError (ENXIO): its opening would wait for a reader."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o640)
+    os.set_blocking(descriptor, True)
+    return descriptor

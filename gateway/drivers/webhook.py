@@ -79,9 +79,14 @@ class Webhook:
                 self._waiting.task_done()
 
     async def flush(self) -> None:
-        """Wait, briefly, until all waiting messages were sent."""
-        with suppress(TimeoutError):
+        """Wait, briefly, until all waiting messages were sent. Nobody else will send the others:
+        each is told once in a period.
+        """
+        try:
             await asyncio.wait_for(self._waiting.join(), _GRACE_S)
+        except TimeoutError:
+            unsent = self._waiting.qsize() + 1  # one is being sent
+            _log.warning("alerts.webhook: %d warnings were not sent before the stop", unsent)
 
     async def _send(self, body: bytes) -> None:
         why = ""

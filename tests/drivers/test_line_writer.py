@@ -191,6 +191,19 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         LineWriter(str(tmp_path / "nowhere" / "lines"))
 
 
+async def test_a_named_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="No such device or address"):
+        LineWriter(str(pipe))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = LineWriter(str(pipe))
+    writer.write(b"line\n")
+    await writer.aclose()
+    assert os.read(reader, 100) == b"line\n"
+    os.close(reader)
+
+
 def test_what_a_line_costs(reached: Reached) -> None:
     """The least of many short stretches: what else runs on the machine is in the others."""
     lines: list[bytes] = []

@@ -194,7 +194,9 @@ async def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     assert (len(hanging), all(thread.daemon for thread in hanging)) == (4, True)
 
 
-async def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_does_not_wait_for_ever_and_tells_what_was_not_sent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(webhook, "_GRACE_S", 0.02)
     released = threading.Event()
 
@@ -203,7 +205,9 @@ async def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
         return Answer(200, {}, b"")
 
     sending = Sending(post)
-    sending.webhook.observe(SOFT)
+    for _ in range(3):
+        sending.webhook.observe(SOFT)
     async with asyncio.timeout(20):
         assert await sending.run() == []
     released.set()
+    assert caplog.messages == ["alerts.webhook: 3 warnings were not sent before the stop"]
