@@ -61,6 +61,8 @@ def test_what_means_another_thing(mode: str, one: str, other: str) -> None:
         ("auto", '{"answer": 5, "unit": "kg"}', '{"answer": "5", "unit": "KG", "why": "it is"}'),
         ("auto", '{"answer": 5, "unit": ""}', '{"answer": "5"}'),
         ("auto", "**42**", "42"),
+        ("auto", "<think>\nIs the answer 41? No.\n</think>\n\n42", "42"),
+        ("label", "<think>\nWell.\n</think>\n\nSpam", "spam"),
         ("auto", "**Paris**", "Paris."),
         ("number", "The answer is 03:30.", "3:30"),
         ("number", "The answer is 3-5.", "3\u20135"),

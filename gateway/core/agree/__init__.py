@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.agree.meaning import canonical, is_code, number_key, scalar, words
 from gateway.core.agree.numerals import (
@@ -22,6 +22,7 @@ from gateway.core.agree.numerals import (
     unit,
 )
 from gateway.core.chat import Choice, Completion, ToolCall
+from gateway.core.checks.thoughts import without_thoughts
 from gateway.core.checks.tolerant_json import Unreadable, read_json, read_strict
 from gateway.core.checks.tools import all_calls
 
@@ -73,7 +74,10 @@ def key_of(completion: Completion, agreement: Agreement) -> Hashable | None:
     """What an answer means; None when it cannot be compared. Several choices cannot."""
     if len(completion.choices) != 1:
         return None
-    return _KEYS[agreement.mode](completion.choices[0], agreement)
+    choice = completion.choices[0]
+    if choice.text and "</think>" in choice.text:
+        choice = structs.replace(choice, text=without_thoughts(choice.text).strip())
+    return _KEYS[agreement.mode](choice, agreement)
 
 
 def _tools(choice: Choice, _: Agreement) -> Hashable | None:

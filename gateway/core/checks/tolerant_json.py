@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from gateway.core.checks.thoughts import without_thoughts
+
 DEPTH: Final = 64
 """Deeper JSON is not read: what looks at it next may be recursive. Requests have the same limit."""
 _STARTS: Final = 16
@@ -50,12 +52,15 @@ def read_json(text: str) -> Any:
 
     A text that begins with an object or a list is read there or not at all, so that a broken one
     is known before it ends. Else a fenced block that is JSON, else an object or a list that begins
-    a line. All that again with stray backslashes escaped. NaN and Infinity are not JSON.
+    a line. All that again with stray backslashes escaped. What was thought in front of it is left
+    out. NaN and Infinity are not JSON.
     """
     value = read_strict(text)
     if not isinstance(value, Unreadable) or value is _TOO_DEEP:
         return value
     text = text.strip(BLANK)
+    if "</think>" in text and not _AT_LINE_START.match(text):
+        text = without_thoughts(text).strip(BLANK)
     if not _may_hold(text):
         return value
     value = _search(text)
