@@ -13,6 +13,7 @@ from gateway.core.money import Nanos
 from gateway.core.records.record import UsageRecord
 from gateway.core.tags import Known, labelled
 from gateway.drivers.metrics.budgets import per_of
+from gateway.drivers.metrics.cells import NOWHERE
 from gateway.drivers.metrics.families import Families, Labels
 from gateway.drivers.metrics.saved import Saved
 from gateway.drivers.metrics.shape import PARTS, SECONDS, edges
@@ -127,13 +128,14 @@ class Calls:
 
     def _granted_cell(self, tenant: str) -> int:
         cell = self._families[_DECISIONS][tenant, "granted", "none", "none"]
-        self._granted[tenant] = cell
+        if cell != NOWHERE:
+            self._granted[tenant] = cell
         return cell
 
     def _call_cells(self, labels: Labels) -> _Cells:
         families, (provider, tenant, model, tier, purpose, outcome) = self._families, labels
         attempts = ("gateway_upstream_attempts_total", provider, model, tier, purpose, outcome)
-        cells = self._calls[labels] = (
+        cells = (
             families.combined(("gateway_upstream_duration_seconds", provider, model), attempts),
             families["gateway_settle_ratio"][model,],
             families["gateway_cost_usd_total"][tenant, model, tier, purpose],
@@ -141,4 +143,6 @@ class Calls:
             families[_TOKENS][provider, model, "output"],
             purpose not in _USUAL_PURPOSES or bool(self._tags),
         )
+        if NOWHERE not in cells[:5]:
+            self._calls[labels] = cells
         return cells

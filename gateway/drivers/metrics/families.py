@@ -1,18 +1,21 @@
 """Maps a metric and its label values to cells."""
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.ports import Clock
 from gateway.drivers.metrics.catalogue import METRICS, series_of_record
 from gateway.drivers.metrics.cells import NOWHERE, Cells, Series, Values
 
 Labels: TypeAlias = tuple[str, ...]
+_log: Final = logging.getLogger("gateway")
 
 
 class CellIndex(dict[Labels, int]):
-    """The first cell by label values; makes a missing series.
+    """The first cell by label values; makes a missing series. One that the disk had no room for is
+    NOWHERE, and not remembered so: callers must not, either.
 
     Making a series may replace `cells.values`: so look up first, then read that. Callers on the hot
     path cache cells in plain dicts: a look-up takes 10 ns there, here 50.
@@ -23,7 +26,9 @@ class CellIndex(dict[Labels, int]):
         self._find = find
 
     def __missing__(self, key: Labels) -> int:
-        index = self[key] = self._find(key)
+        index = self._find(key)
+        if index != NOWHERE:
+            self[key] = index
         return index
 
 
@@ -39,6 +44,7 @@ class Families:
     def __init__(self, cells: Cells, clock: Clock) -> None:
         self.cells = cells
         self._clock = clock
+        self._full = False
         self._indexes = {name: self._new_index(name) for name in METRICS}
         self._combined = CellIndex(self._add_series)
         self._resume()
@@ -79,9 +85,14 @@ class Families:
 
     def _add_series(self, record: Series) -> int:
         try:
-            return self.cells.add(record, METRICS[record[0]].cells)
-        except OSError:  # no request fails because the disk is full
+            index = self.cells.add(record, METRICS[record[0]].cells)
+        except OSError as error:  # no request fails because the disk is full
+            if not self._full:
+                _log.warning("metrics: new series are not counted: %s", error.strerror or error)
+            self._full = True
             return NOWHERE
+        self._full = False
+        return index
 
     def _resume(self) -> None:
         """Continue a dead worker's cells; gauges of what it had in flight are reset."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.core import events
+from gateway.drivers.metrics.cells import NOWHERE
 from gateway.drivers.metrics.families import Families
 from gateway.drivers.metrics.shape import SHORT, edges
 
@@ -40,7 +41,9 @@ class _Ledger:
         try:
             at = self._ops[event.op]
         except KeyError:
-            at = self._ops[event.op] = self._families[_DURATION][event.op,]
+            at = self._families[_DURATION][event.op,]
+            if at != NOWHERE:
+                self._ops[event.op] = at
         seconds, values = event.seconds, self._cells.values
         values[at] += seconds
         values[at + bisect_left(_SHORT, seconds)] += 1.0

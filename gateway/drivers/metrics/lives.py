@@ -81,7 +81,9 @@ class Lives:
         try:
             at = self._steps[step]
         except KeyError:
-            at = self._steps[step] = self._families.combined(step)
+            at = self._families.combined(step)
+            if at != NOWHERE:
+                self._steps[step] = at
         self._cells.values[at] += 1.0
 
     def _replied(self, event: events.Replied) -> None:
@@ -152,13 +154,18 @@ class Lives:
         if reason in _VOTED:
             series.append(("gateway_votes_total", route, reason))
         smart = None if reason == "cached" else self._saved.smart(tenant, route)
-        cells = self._replies[key] = (requests, families.combined(*series), smart)
+        cells = (requests, families.combined(*series), smart)
+        if NOWHERE not in (*cells[:2], *(smart or ())[2:]):
+            self._replies[key] = cells
         return cells
 
     def _wait_cells(self, labels: Labels) -> tuple[int, int]:
         wait = self._families["gateway_time_to_first_token_seconds"][labels]
         paces = self._families["gateway_time_per_output_token_seconds"]
-        cells = self._waits[labels] = (wait, paces[labels[:2]] if labels[3] == "no" else NOWHERE)
+        paced = labels[3] == "no"
+        cells = (wait, paces[labels[:2]] if paced else NOWHERE)
+        if NOWHERE not in cells[: 1 + paced]:
+            self._waits[labels] = cells
         return cells
 
     def _verdict_cell(self, checks: Labels, failed: Labels) -> int:
@@ -169,6 +176,8 @@ class Lives:
                 self._families.add(*verdict)
             return NOWHERE
         at = self._families.combined(*verdicts) if checks else NOWHERE
+        if checks and at == NOWHERE:
+            return NOWHERE
         self._verdicts.setdefault(failed, {})[checks] = at
         self._verdict_records += 1
         return at
