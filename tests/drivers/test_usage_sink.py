@@ -1,6 +1,7 @@
 """The task that writes records on: from real books, to a store that may be down, slow or shared."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import date
 from typing import Any
@@ -10,6 +11,7 @@ from redis import Redis
 
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
+from gateway.core.errors import LedgerDown
 from gateway.core.events import (
     About,
     Event,
@@ -27,6 +29,7 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis.servers import Redis as Connection
 from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.usage.books import Books as BooksAndStore
 from gateway.drivers.usage.marks import HOMES_KEY, Mark, MemoryMarks, RedisMarks
 from gateway.drivers.usage.sink import ChangedHomes, UsageSink, count_missing
 from tests.patience import PATIENT_S
@@ -90,15 +93,17 @@ class Books:
         account = Account("tenant", home, (Budget(10**9, "day"),), home)
         self.purse = Purse(home, (account,))
 
-    def sink(self, me: str = "one", **other: Any) -> UsageSink:
+    def marks(self, me: str = "one") -> RedisMarks:
         connection = open_redis(self.url, timeout_s=5)
         self._connections.append(connection)
+        return RedisMarks(connection.call, "s1", me)
+
+    def sink(self, me: str = "one", **other: Any) -> UsageSink:
         known: dict[str, Any] = {
             "homes": [self.home], "changed": ChangedHomes(), "observe": self.told.append,
             "wall": lambda: NOON / 1_000,
         }  # fmt: skip
-        marks = RedisMarks(connection.call, "s1", me)
-        return UsageSink(self.ledger, marks, self.store, **(known | other))
+        return UsageSink(self.ledger, self.marks(me), self.store, **(known | other))
 
     async def spend(self, *names: str) -> None:
         for name in names:
@@ -213,6 +218,28 @@ async def test_records_that_were_dropped_before_are_counted(books: Books) -> Non
     await sink.round(sweep=True)
     assert books.store.attempts == ["a", "d"]
     assert UsageLost(books.home, 2) in books.told
+
+
+async def test_none_is_told_as_dropped_after_a_loss_and_a_rebuild(
+    own_redis: EmbeddedRedis,
+) -> None:
+    """Numbers go on behind those that the store has: the ones between are no records."""
+    books = Books(own_redis.url, "acme")
+    sink = books.sink()
+    await books.spend(*"abcde")
+    await sink.round(sweep=True)
+    with Redis(unix_socket_path=own_redis.url.removeprefix("unix://")) as server:
+        server.flushall()
+    with pytest.raises(LedgerDown, match="data_lost"):
+        await books.spend("f")
+    both = BooksAndStore(books.ledger, books.store, [books.home], time.time, marks=books.marks())
+    assert (await both.audit(books.home)).missing == 0
+    assert await both.rebuild(books.home, force=False) == 0
+    await books.spend("g", "h")
+    await sink.round(sweep=True)
+    assert books.store.attempts == [*"abcdegh"]
+    assert not [each for each in books.told if isinstance(each, UsageLost)]
+    await books.close()
 
 
 async def test_more_than_one_batch(books: Books) -> None:
@@ -332,6 +359,11 @@ def entry(seq: int, epoch: str) -> Entry:
         (Mark("7-0", 7, "a"), [(1, "b"), (2, "b")], 0),  # new data
         (Mark("7-0", 7, "a"), [(3, "b")], 2),
         (Mark("7-0", 7, "a"), [(8, "b")], 0),  # made anew, and counted on
+        (Mark("3-0", 3, "a"), [(9, "b")], 5),
+        (Mark("3-0", 3, "a", 8), [(9, "b")], 0),  # rebuilt from what others had kept
+        (Mark("3-0", 3, "a", 6), [(9, "b")], 2),
+        (Mark("", 0, "", 8), [(1, ""), (3, ""), (9, "b")], 1),
+        (Mark("7-0", 7, "b", 4), [(9, "b")], 1),
         (Mark("7-0", 7, "a"), [(6, "a"), (7, "a")], 0),  # a second of the log was lost
     ],
 )

@@ -17,7 +17,7 @@ from gateway.drivers.ledger.memory_ledger import MemoryLedger
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.redis.wire import RedisError, encode
-from gateway.drivers.usage.marks import HOMES_KEY
+from gateway.drivers.usage.marks import HOMES_KEY, Marks, RedisMarks, sink_id
 from gateway.drivers.usage.open import homes_of, open_store
 from gateway.drivers.usage.search import Search
 from gateway.drivers.usage.store import UsageStore
@@ -28,7 +28,7 @@ _PAGE: Final = 1_000
 
 class Books:
     """`homes` are those to read, `known` those of the configuration, and those that a sink has ever
-    written. `now` gives Unix seconds, by the ledger's clock.
+    written. `now` gives Unix seconds, by the ledger's clock. `marks` are those of the store.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Books:
         homes: Sequence[str],
         now: Clock,
         known: Sequence[str] = (),
+        marks: Marks | None = None,
     ) -> None:
         self.homes = homes
         self._known = known
         self._ledger = ledger
         self._store = store
         self._now = now
+        self._marks = marks
         self._tallies: dict[str, Told] | None = None
 
     async def lines(
@@ -104,6 +106,8 @@ class Books:
         """
         tally = (await self._stored_tallies())[home]
         epoch = secrets.token_hex(8)
+        if self._marks is not None:  # else a sink took the numbers that are passed over for lost
+            await self._marks.save_known(home, tally.seq)
         return await rebuild(self._ledger, home, tally, self._now, epoch, force=force)
 
     async def _stored_tallies(self) -> dict[str, Told]:
@@ -146,7 +150,9 @@ async def books_at(snapshot: Snapshot, url: str, homes: Sequence[str] = ()) -> A
         def now() -> float:
             return time.monotonic() + ahead
 
-        yield Books(ledger, store, [*homes] or all_homes, now, all_homes)
+        sink = snapshot.usage.sink
+        marks = None if sink is None else RedisMarks(connection.call, sink_id(sink), "rebuild")
+        yield Books(ledger, store, [*homes] or all_homes, now, all_homes, marks)
     except RedisError as error:
         raise LedgerDown(f"the ledger is unavailable ({error.kind})") from error
     finally:

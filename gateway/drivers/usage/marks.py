@@ -5,6 +5,7 @@ have it, both export, and duplicates count once: so no stronger lock is needed.
 """
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {} end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-return redis.call('HMGET', KEYS[2], 'at', 'seq', 'epoch')
+return redis.call('HMGET', KEYS[2], 'at', 'seq', 'epoch', 'known')
 """
 _RELEASE: Final = """\
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -30,11 +31,14 @@ HOMES_KEY: Final = "tg:usage:homes"
 
 
 class Mark(Struct, frozen=True):
-    """The last entry that was exported. `at` is "" before the first."""
+    """The last entry that was exported. `at` is "" before the first. Entries up to the number
+    `known` were accounted for when the counters were rebuilt, after which numbers go on from there.
+    """
 
     at: str = ""
     seq: int = 0
     epoch: str = ""
+    known: int = 0
 
 
 class Marks(Protocol):
@@ -43,7 +47,11 @@ class Marks(Protocol):
     async def acquire(self, home: str) -> Mark | None:
         """Lease a home until `release`; gives its mark, or None while another process has it."""
 
-    async def save(self, home: str, mark: Mark) -> None: ...
+    async def save(self, home: str, mark: Mark) -> None:
+        """All but `known`."""
+        ...
+
+    async def save_known(self, home: str, seq: int) -> None: ...
 
     async def release(self, home: str) -> None: ...
 
@@ -52,6 +60,11 @@ class Marks(Protocol):
         ...
 
     async def add_homes(self, homes: frozenset[str]) -> None: ...
+
+
+def sink_id(sink: str) -> str:
+    """Of a store, by the sink's text."""
+    return sha256(sink.encode()).hexdigest()[:12]
 
 
 class RedisMarks:
@@ -69,12 +82,15 @@ class RedisMarks:
         reply = await self._execute("EVAL", _ACQUIRE, 2, lease, mark, self._owner, _LEASE_MS)
         if not reply:
             return None
-        at, seq, epoch = ((each or b"").decode() for each in reply)
-        return Mark(at, int(seq or 0), epoch)
+        at, seq, epoch, known = ((each or b"").decode() for each in reply)
+        return Mark(at, int(seq or 0), epoch, int(known or 0))
 
     async def save(self, home: str, mark: Mark) -> None:
         key = self._keys(home)[1]
         await self._execute("HSET", key, "at", mark.at, "seq", mark.seq, "epoch", mark.epoch)
+
+    async def save_known(self, home: str, seq: int) -> None:
+        await self._execute("HSET", self._keys(home)[1], "known", seq)
 
     async def release(self, home: str) -> None:
         await self._execute("EVAL", _RELEASE, 1, self._keys(home)[0], self._owner)
@@ -106,6 +122,9 @@ class MemoryMarks:
 
     async def save(self, home: str, mark: Mark) -> None:
         self._marks[home] = mark
+
+    async def save_known(self, home: str, seq: int) -> None:
+        """Nothing to do: these data end with the process."""
 
     async def release(self, home: str) -> None:
         """Nothing to do."""

@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from gateway.drivers.background import in_background_then_flush
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.usage.jsonl_store import JsonlStore
-from gateway.drivers.usage.marks import Marks, MemoryMarks, RedisMarks
+from gateway.drivers.usage.marks import Marks, MemoryMarks, RedisMarks, sink_id
 from gateway.drivers.usage.sink import ChangedHomes, UsageSink
 from gateway.drivers.usage.store import UsageStore
 
@@ -92,9 +91,8 @@ async def _open_book(
         return
     connection = open_redis(url, timeout_s=PATIENCE_S)
     book = RedisLedger(url, timeout_s=PATIENCE_S, observe=observe)
-    name = sha256(sink.encode()).hexdigest()[:12]
     try:
-        yield book, RedisMarks(connection.call, name, secrets.token_hex(8))
+        yield book, RedisMarks(connection.call, sink_id(sink), secrets.token_hex(8))
     finally:
         await book.aclose()
         await connection.aclose()

@@ -228,10 +228,12 @@ def _unreadable_book(home: str, error: Exception) -> StoreError:
 
 def count_missing(mark: Mark, entries: Sequence[Entry]) -> int:
     """How many entries are missing between the mark and these, and among these."""
-    lost = 0
+    lost, known = 0, mark.known
     for entry in entries:
-        if entry.epoch == mark.epoch or entry.seq > mark.seq:
+        if entry.epoch == mark.epoch:
             lost += max(entry.seq - mark.seq - 1, 0)
+        elif entry.seq > mark.seq:
+            lost += max(entry.seq - max(mark.seq, known) - 1, 0)
         else:  # the data began again, under a new epoch
             lost += entry.seq - 1
         mark = Mark(entry.at, entry.seq, entry.epoch)
