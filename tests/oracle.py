@@ -67,6 +67,7 @@ FAULTS: Final[Mapping[str, tuple[type[UpstreamError], int]]] = {
     "openai/chat__400": (Rejected, 400),
     "openai/chat__400__ai-gateway__b507044c": (Unsuitable, 400),  # what *this model* does not take
     "openai/chat__400__crewAI__dd47df84": (Unsuitable, 400),
+    "openai/chat__400__openllmetry__72688745": (Unsuitable, 400),  # a URL it could not fetch
     "openai/chat__400__pydantic-ai__536be2e2": (Unsuitable, 400),
     "openai/chat__400__pydantic-ai__56178bb5": (Unsuitable, 400),
     "openai/chat__400__pydantic-ai__87dd920b": (Unsuitable, 400),
@@ -75,7 +76,7 @@ FAULTS: Final[Mapping[str, tuple[type[UpstreamError], int]]] = {
     "openrouter/chat__429": (Throttled, 502),
     # An error object beside a delta, in a stream with status 200.
     "openrouter/chat__200__pydantic-ai__35670edf": (Rejected, 400),
-    "vertex/generateContent__400": (Rejected, 400),
+    "vertex/generateContent__400": (Unsuitable, 400),  # a URL that *this host* may not fetch
 }
 
 

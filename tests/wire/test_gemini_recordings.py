@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gateway.core.chat import Completion, Usage
-from gateway.core.errors import Broken, Misconfigured, Rejected, Throttled, UpstreamError
+from gateway.core.errors import Broken, Misconfigured, Throttled, Unsuitable, UpstreamError
 from gateway.wire import gemini
 from tests.oracle import google_searches, google_sound
 from tests.recordings import Recording, cuts, recordings
@@ -34,10 +34,10 @@ FAILED: Final[Mapping[str, tuple[type[UpstreamError], str]]] = {
     "gemini/generateContent__429__crewAI__755d0980": (Throttled, "RESOURCE_EXHAUSTED"),
     "gemini/generateContent__429__crewAI__f2a63ce1": (Throttled, "RESOURCE_EXHAUSTED"),
     "gemini/streamGenerateContent__400__crewAI__5ec26564": (Misconfigured, "INVALID_ARGUMENT"),
-    "vertex/generateContent__400__pydantic-ai__5db3a217": (Rejected, "INVALID_ARGUMENT"),
-    "vertex/generateContent__400__pydantic-ai__9abe6e06": (Rejected, "INVALID_ARGUMENT"),
+    "vertex/generateContent__400__pydantic-ai__5db3a217": (Unsuitable, "INVALID_ARGUMENT"),
+    "vertex/generateContent__400__pydantic-ai__9abe6e06": (Unsuitable, "INVALID_ARGUMENT"),
 }
-"""The 400 of the stream is a bad key; Vertex's are an address of the client's that says no."""
+"""The 400 of the stream is a bad key; Vertex's are a URL whose robots.txt keeps Google out."""
 FINISHES: Final = {
     "MAX_TOKENS": "length",
     "MODEL_ARMOR": "content_filter",
