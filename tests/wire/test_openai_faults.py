@@ -164,6 +164,12 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
         400,
     ),
     (400, {"message": "max tokens of 200000 exceeded"}, Unsuitable, 400),
+    (400, said("tool_choice 'specified' is incompatible with thinking enabled"), Unsuitable, 400),
+    (400, said("This response_format type is unavailable now"), Unsuitable, 400),
+    (400, said("m is not a multimodal model"), Unsuitable, 400),
+    (400, said("At most 1 image(s) may be provided in one request."), Unsuitable, 400),
+    (400, said("Conversation roles must alternate user/assistant/..."), Unsuitable, 400),
+    (400, said('"auto" tool choice requires --enable-auto-tool-choice and'), Unsuitable, 400),
     (
         400,
         said("parameter.enable_thinking must be set to false for non-streaming calls"),

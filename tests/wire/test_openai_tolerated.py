@@ -342,11 +342,18 @@ def test_citations_stay_whole_beside_what_is_read_of_files() -> None:
     assert whole(said(message | {"annotations": annotations[1:]})).first.extra == {}
 
 
+TEXT_AND_HEAD: JSON = {"id": "c", "object": "chat.completion", "created": 5, "model": "m"}
 ERRORS: dict[str, tuple[JSON, type[UpstreamError]]] = {
     "an error object in a 200 (Groq, Azure)": (
         {"error": {"message": "no", "type": "server_error"}}, Faulty),
     "beside choices (OpenRouter)": (
         {"choices": [], "error": {"message": "no", "code": 429}}, Throttled),
+    "within a choice (OpenRouter)": (
+        {"choices": [{"index": 0, "delta": {}, "message": {}, "finish_reason": "error",
+                      "error": {"code": 429, "message": "no"}}]}, Throttled),
+    "within a choice that goes on as if nothing were (OpenRouter)": (
+        {**TEXT_AND_HEAD, "choices": [{**TEXT, "delta": {"content": ""},
+                                       "error": {"code": 503, "message": "no"}}]}, Overloaded),
     "at the top (vLLM)": ({"object": "error", "message": "no", "code": 503}, Overloaded),
     "a number of its own (MiniMax)": (
         {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "no"}}, Throttled),
@@ -369,3 +376,10 @@ def test_an_error_in_a_200(body: JSON, kind: type[UpstreamError]) -> None:
     with pytest.raises(UpstreamError) as caught:
         streamed(FIRST, HI, body, END)
     assert type(caught.value) is kind
+
+
+def test_an_error_within_a_choice_of_a_chunk_that_is_sound_else() -> None:
+    broken = piece({"content": ""})
+    broken["choices"][0]["error"] = {"code": 502, "message": "no"}
+    with pytest.raises(Faulty, match="no"):
+        streamed(FIRST, HI, broken, END)

@@ -126,6 +126,10 @@ _THIS_MODEL: Final = tuple(
         "unknown variant",
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
         "for non-streaming calls",  # Qwen thinks only in streams
+        # Kimi, DeepSeek; models in vLLM, by their kind, their template and how it was started
+        "incompatible with thinking", "response_format type is unavailable",
+        "is not a multimodal model", "may be provided in one", "roles must alternate",
+        "requires --enable-auto-tool-choice",
     )
 )  # fmt: skip
 """Phrases in a 400 or 422: another model or host may accept the request."""
@@ -165,9 +169,19 @@ def fault_in_body(answer: Any, *, sure: bool = False) -> UpstreamError | None:
     if not isinstance(answer, Mapping):
         return None
     if not (sure or answer.get("error") or answer.get("object") == "error" or _minimax(answer)):
-        return None
-    error = _ErrorBody(answer)
-    return error.error(error.status_inside(), None)
+        error = _of_a_choice(answer.get("choices"))
+        if not error:
+            return None
+        answer = {"error": error}
+    body = _ErrorBody(answer)
+    return body.error(body.status_inside(), None)
+
+
+def _of_a_choice(choices: Any) -> Any:
+    """OpenRouter's, where the host behind it failed in the middle of an answer."""
+    entries = choices if isinstance(choices, list) else ()
+    found = (choice.get("error") for choice in entries if isinstance(choice, Mapping))
+    return next(filter(None, found), None)
 
 
 def _minimax(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:

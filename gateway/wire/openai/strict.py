@@ -157,6 +157,7 @@ class AnswerChoice(Struct, gc=False):
     finish_reason: Finish
     logprobs: Logprobs | UnsetType | None = UNSET
     """Like `refusal`."""
+    error: None = None
 
 
 class Moderation(Struct, gc=False):
@@ -226,6 +227,7 @@ class ChunkChoice(Struct, gc=False):
     logprobs: Logprobs | None = None
     usage: None = None
     """Kimi's too."""
+    error: None = None
 
 
 class Chunk(Struct, gc=False):
