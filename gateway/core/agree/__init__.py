@@ -60,7 +60,9 @@ _LONE_CHOICE: Final = re.compile(
 _OPTION_LINE: Final = re.compile(r"^[*#\s-]*+\(?([A-Ja-j])[).:]", re.MULTILINE)
 _UNIT: Final = re.compile(r"units?|currency", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[^\W\d_]+(?:['\u2019 -][^\W\d_]+)*[.!]?")
-_LITERAL: Final = re.compile(r"'([^'\\]*)'|\"([^\"\\']*)\"|\s+")
+_LITERAL: Final = re.compile(
+    r"'([^'\\]*)'|\"([^\"\\']*)\"|(?<=[,:()\[\]{}])\s+|(?<!\s)\s++(?=[,:()\[\]{}])"
+)
 
 
 class Agreement(Struct, frozen=True):
@@ -234,7 +236,9 @@ def _in_plain_case(word: str) -> bool:
 
 
 def _tight(match: re.Match[str]) -> str:
-    """A quoted text in single quotes; blanks outside of any are left out."""
+    """A quoted text in single quotes; blanks outside of any are left out beside a mark of a list:
+    [1 2] is not [12].
+    """
     text = match[0]
     return "" if text.isspace() else f"'{text[1:-1]}'"
 
