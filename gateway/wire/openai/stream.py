@@ -147,7 +147,7 @@ class _Decoder:
             if chunk.moderation is not None and relay and strict.is_one_line(data):
                 return Delta((), None, self._id, self._created, data)
             if not chunk.choices:
-                self._pending_extra |= tolerant.chunk_extra(chunk, data)
+                self._pending_extra |= tolerant.with_extra((), chunk, data)[1]
             return None
         pieces, name, created = tuple(choices), self._id, self._created
         if relay and usage is None and strict.is_one_line(data):
@@ -155,8 +155,8 @@ class _Decoder:
             if size:
                 self.template.learn(data, chunk)
             return Delta(pieces, None, name, created, data, size=size)
-        extra = self._with_pending(tolerant.chunk_extra(chunk, data))
-        return Delta(tolerant.with_extra(pieces, data), usage, name, created, extra=extra)
+        pieces, extra = tolerant.with_extra(pieces, chunk, data)
+        return Delta(pieces, usage, name, created, extra=self._with_pending(extra))
 
     def _with_pending(self, extra: Mapping[str, Raw]) -> Mapping[str, Raw]:
         """A chunk's extra fields, together with the pending ones."""

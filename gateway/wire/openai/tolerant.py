@@ -241,19 +241,6 @@ def choice_extra(choice: Mapping[str, Any]) -> Mapping[str, Raw]:
     }
 
 
-def with_extra(pieces: tuple[ChoiceDelta, ...], data: bytes) -> tuple[ChoiceDelta, ...]:
-    """The pieces of a strict chunk that is not relayed, with these fields."""
-    try:
-        choices = msgspec.json.decode(data)["choices"]
-    except (ValueError, RecursionError):  # an unknown field that cannot be parsed
-        return pieces
-    found = {choice["index"]: choice_extra(choice) for choice in choices}
-    return tuple(
-        structs.replace(piece, beside=found[piece.index]) if found.get(piece.index) else piece
-        for piece in pieces
-    )
-
-
 def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
     """Fields of an answer or a chunk beyond OpenAI's: search_results, ..."""
     if answer.keys() <= _ANSWER_FIELDS:  # nearly always
@@ -265,15 +252,26 @@ def answer_extra(answer: Mapping[str, Any]) -> dict[str, Raw]:
     }
 
 
-def chunk_extra(chunk: strict.Chunk, data: bytes) -> dict[str, Raw]:
-    """The same for a strict chunk that is not relayed, and its `moderation`."""
+def with_extra(
+    pieces: tuple[ChoiceDelta, ...], chunk: strict.Chunk, data: bytes
+) -> tuple[tuple[ChoiceDelta, ...], dict[str, Raw]]:
+    """The same for a strict chunk that is not relayed: its pieces with their choices' fields, and
+    the chunk's own, with its `moderation`.
+    """
     try:
-        extra = answer_extra(msgspec.json.decode(data))
+        decoded = msgspec.json.decode(data)
     except (ValueError, RecursionError):  # an unknown field that cannot be parsed
-        extra = {}
+        extra: dict[str, Raw] = {}
+    else:
+        extra = answer_extra(decoded)
+        found = {choice["index"]: choice_extra(choice) for choice in decoded["choices"]}
+        pieces = tuple(
+            structs.replace(piece, beside=found[piece.index]) if found[piece.index] else piece
+            for piece in pieces
+        )
     if chunk.moderation is not None:
         extra["moderation"] = Raw(msgspec.json.encode(chunk.moderation))
-    return extra
+    return pieces, extra
 
 
 def _legacy_call(value: Mapping[str, Any]) -> dict[str, Any]:
