@@ -31,7 +31,10 @@ SHORT: Final = ("length", {"max_characters": 9})
 CHECKS: Final = st.lists(st.sampled_from([*EARLY, *LATE]), min_size=1, max_size=4)
 MARKS: Final = st.sampled_from(["", "\nCONFIDENCE: HIGH", "CONFIDENCE: LOW\n", " CONFIDENCE: HIGH"])
 LONG: Final = st.sampled_from([GERMAN, PROSE, GERMAN + PROSE * 5, PROSE + GERMAN * 5])
-ANSWERS: Final = st.tuples(MARKS, TEXTS | JSONISH | LONG, MARKS).map("".join)
+THOUGHTS: Final = st.sampled_from(
+    ["", "", '<think>\n{"a": 1}\n</think>\n', "<think>{", "{\n</think>"]
+)
+ANSWERS: Final = st.tuples(THOUGHTS, MARKS, TEXTS | JSONISH | LONG, MARKS).map("".join)
 
 
 def stream(text: str, called: Sequence[str], places: list[int], seed: int) -> list[Delta]:

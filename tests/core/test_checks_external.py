@@ -79,6 +79,7 @@ def said(text: str | None) -> Completion:
         ("pass: yes, it is right", None),
         ("PASS: no faults were found.", None),
         ("It does not meet the rubric: FAIL", "the judge says that it fails"),
+        ('<think>\nIt may be {"pass": true}, but', NoVerdict),
         ('<think>\n{"pass": true}? No.\n</think>\n{"pass": false, "why": "no"}', "no"),
     ],
 )

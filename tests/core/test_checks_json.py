@@ -80,6 +80,7 @@ def test_json_is_found(text: str, value: Any) -> None:
         '```json\n{\n  "a": {"b": 1},\n  "c": unquoted\n}\n```',
         '{"a": 1,}',
         '<think>\n{"a": 2}\n</think>\nI cannot say.',
+        '<think>\nPerhaps\n{"a": 2}\nor',
         '```json\n{"a": 1} // one\n```',
         "The set {1, 2} has two members.",
         r"The answer is \boxed{42}.",

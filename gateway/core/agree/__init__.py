@@ -77,7 +77,7 @@ def key_of(completion: Completion, agreement: Agreement) -> Hashable | None:
     if len(completion.choices) != 1:
         return None
     choice = completion.choices[0]
-    if choice.text and "</think>" in choice.text:
+    if choice.text and "think>" in choice.text:
         choice = structs.replace(choice, text=without_thoughts(choice.text).strip())
     return _KEYS[agreement.mode](choice, agreement)
 

@@ -16,6 +16,7 @@ from gateway.core.catalog import Check
 from gateway.core.chat import ChatRequest, Choice, Completion, Extras
 from gateway.core.checks.conversation import texts_by_role
 from gateway.core.checks.finding import Finding
+from gateway.core.checks.thoughts import without_thoughts
 from gateway.core.checks.tolerant_json import read_json
 from gateway.core.checks.tools import all_calls
 from gateway.core.digest import digest
@@ -118,7 +119,7 @@ def judged(check: Check, answer: Completion) -> Finding | None:
     itself.
     """
     text = (answer.choices[0].text or "") if answer.choices else ""
-    text = text.rpartition("</think>")[2]
+    text = without_thoughts(text).rpartition("</think>")[2]
     value = read_json(text)
     stated = {_passes(word) for word in _STATED.findall(text)}
     if False in stated:

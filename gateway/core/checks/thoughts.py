@@ -9,9 +9,10 @@ _END: Final = "</think>"
 
 
 def without_thoughts(text: str) -> str:
-    """What stands behind them. Some templates open them in the prompt, so that only their end is
-    in the text, on a line of its own.
+    """What stands behind them; nothing, where they do not end. Some templates open them in the
+    prompt, so that only their end is in the text, on a line of its own.
     """
-    if _END in text and (_OPENED.match(text) or _CLOSED.search(text)):
-        return text.rpartition(_END)[2]
+    if _OPENED.match(text) or (_END in text and _CLOSED.search(text)):
+        _, ended, answer = text.rpartition(_END)
+        return answer if ended else ""
     return text

@@ -59,7 +59,7 @@ def read_json(text: str) -> Any:
     if not isinstance(value, Unreadable) or value is _TOO_DEEP:
         return value
     text = text.strip(BLANK)
-    if "</think>" in text and not _AT_LINE_START.match(text):
+    if "think>" in text and not _AT_LINE_START.match(text):
         text = without_thoughts(text).strip(BLANK)
     if not _may_hold(text):
         return value
