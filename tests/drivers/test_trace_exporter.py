@@ -5,24 +5,25 @@ from collections.abc import Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
 from gateway.core.catalog import Catalog
 from gateway.core.events import About, Began, Dropped
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Otel, Snapshot
 from gateway.drivers.traces.exporter import Exporter
-from gateway.drivers.traces.otel import open_traces
+from gateway.drivers.traces.otel import Traces, open_traces
+from gateway.web.parse import read_request
 from tests.service.collector import collecting
 
 SENT, LOST = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
 
 
-def spans(count: int) -> Sequence[ReadableSpan]:
+def spans(count: int, words: str = "") -> Sequence[ReadableSpan]:
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
     ended = []
     for _ in range(count):
-        span = tracer.start_span("one")
+        span = tracer.start_span("one", attributes={"words": words})
         span.end()
         assert isinstance(span, ReadableSpan)
         ended.append(span)
@@ -65,3 +66,42 @@ async def test_a_stop_waits_but_once_for_a_collector_that_takes_nothing(
                 traces.handlers[Dropped](Dropped(about, 0.1))
     assert len(collector.spans) == taken
     assert taken or len(collector.heads) == 1
+
+
+async def test_spans_with_many_words_are_sent_in_parts() -> None:
+    """The OpenTelemetry Collector takes no more than 20 MiB, its SDK sends no more than 64 MB."""
+    async with collecting() as collector:
+        exporter = Exporter(Otel(collector.url))
+        batch = [*spans(1), *spans(3, "x" * 1_500_000), *spans(1, "x" * 5_000_000), *spans(2)]
+        assert await asyncio.to_thread(exporter.export, batch) is SENT
+        assert len(collector.spans) == 7
+        assert len(collector.heads) == 4
+        collector.status = 413
+        assert await asyncio.to_thread(exporter.export, batch) is LOST
+        assert len(collector.heads) == 6, "after two that are refused the others are not sent"
+        await asyncio.to_thread(exporter.shutdown)
+
+
+async def test_while_a_collector_takes_nothing_no_words_wait_for_it() -> None:
+    """A full queue of them would be gigabytes."""
+    request = read_request(
+        b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}', {}, 64
+    )
+    provider = TracerProvider(shutdown_on_exit=False)
+    async with collecting() as collector:
+        exporter = Exporter(Otel(collector.url))
+        snapshot = Snapshot(Catalog({}, {}, {}), {}, {})
+        otel = Otel(collector.url, content=True)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        traces = Traces(provider.get_tracer("test"), exporter, otel, snapshot, Redactor())
+
+        def live() -> None:
+            about = About("r1", "acme", "auto", stream=False)
+            traces.handlers[Began](Began(about, request))
+            traces.handlers[Dropped](Dropped(about, 0.1))
+
+        for status in (200, 413, 200, 200):
+            collector.status = status
+            await asyncio.to_thread(live)
+    words = ["gen_ai.input.messages" in span.attributes for span in collector.spans]
+    assert words == [True, False, True]

@@ -69,8 +69,11 @@ class _TracedLife:
 class Traces:
     """`handlers` take events by type; `tap` wraps an Upstream where content is sent."""
 
-    def __init__(self, tracer: Tracer, otel: Otel, snapshot: Snapshot, redactor: Redactor) -> None:
+    def __init__(
+        self, tracer: Tracer, exporter: Exporter, otel: Otel, snapshot: Snapshot, redactor: Redactor
+    ) -> None:
         self._tracer = tracer
+        self._exporter = exporter
         self._content = otel.content
         self._redactor = redactor
         self._lives: dict[str, _TracedLife] = {}
@@ -244,7 +247,8 @@ class Traces:
             )
 
     def _set_content(self, span: Span, name: str, messages: Any) -> None:
-        if span.is_recording():
+        """None while the collector takes nothing: the spans of a full queue would be gigabytes."""
+        if span.is_recording() and not self._exporter.failing:
             text = self._redactor.bytes(msgspec.json.encode(messages))
             span.set_attribute(NAMES[name], text.decode())
 
@@ -280,7 +284,7 @@ async def open_traces(otel: Otel, snapshot: Snapshot, redactor: Redactor) -> Asy
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer = provider.get_tracer("tollgate", __version__, schema_url=SCHEMA_URL)
     try:
-        yield Traces(tracer, otel, snapshot, redactor)
+        yield Traces(tracer, exporter, otel, snapshot, redactor)
     finally:
         exporter.stopping = True
         await asyncio.to_thread(provider.shutdown)
