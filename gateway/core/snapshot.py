@@ -245,6 +245,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "rights of its account, for every tenant. Otherwise such a request is refused.",
     "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
     "replaced by such a one, always the same.",
+    "short_unstreamed": "It refuses a limit above 4,096 tokens where no stream is asked for, as "
+    "Fireworks does: where the client leaves the limit open, it is that.",
     "takes_reasoning": "It takes back its thoughts as `reasoning`: that field stays in earlier "
     "turns. To others it is not sent: many refuse it.",
     "takes_reasoning_content": "The same of `reasoning_content`.",

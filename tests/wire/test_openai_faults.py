@@ -164,6 +164,7 @@ CLASSES: list[tuple[int, Any, type[UpstreamError], int]] = [
         400,
     ),
     (400, {"message": "max tokens of 200000 exceeded"}, Unsuitable, 400),
+    (400, said("Requests with max_tokens > 4096 must have stream=true"), Unsuitable, 400),
     (400, said("tool_choice 'specified' is incompatible with thinking enabled"), Unsuitable, 400),
     (400, said("This response_format type is unavailable now"), Unsuitable, 400),
     (400, said("m is not a multimodal model"), Unsuitable, 400),

@@ -56,6 +56,7 @@ SENT: dict[str, tuple[str, Any, Any]] = {
     "no_stream_usage": ("stream_options", {"include_usage": True}, None),
     "no_user_after_tool": ("messages.3.role", "user", "assistant"),
     "random_seed": ("random_seed", None, 1),
+    "short_unstreamed": ("max_completion_tokens", 7, 7),
     "short_tool_ids": ("messages.2.tool_call_id", "a", short_id("a")),
     "takes_reasoning": ("messages.1.reasoning", None, "ah"),
     "takes_reasoning_content": ("messages.1.reasoning_content", None, "hm"),
@@ -84,6 +85,22 @@ def test_every_quirk_has_a_line_here() -> None:
 def test_a_quirk_of_requests(quirk: str) -> None:
     place, without, with_it = SENT[quirk]
     assert (sent(place), sent(place, quirk)) == (without, with_it)
+
+
+@pytest.mark.parametrize(
+    ("limit", "stream", "told"), [(None, False, 4096), (None, True, 8000), (9000, False, 9000)]
+)
+def test_a_host_that_gives_short_answers_whole(limit: int | None, stream: bool, told: int) -> None:
+    """Fireworks answers 400 to more; where the client wants more, another may be asked."""
+    fields = msgspec.json.decode(json.dumps(ASKED), type=dict[str, msgspec.Raw])
+    del fields["max_completion_tokens"]
+    if limit is not None:
+        fields["max_tokens"] = msgspec.Raw(b"%d" % limit)
+    request = ChatRequest(fields, "auto", max_tokens=limit)
+    target = Target("m", 8000, frozenset({"max_tokens", "short_unstreamed"}))
+    assert json.loads(openai.encode(request, target, stream=stream).body)["max_tokens"] == told
+    few = Target("m", 99, target.quirks)
+    assert json.loads(openai.encode(request, few, stream=False).body)["max_tokens"] == (limit or 99)
 
 
 # Read ---------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ _THIS_MODEL: Final = tuple(
         "is unsupported", "unknown field",
         "unknown variant",
         "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
-        "for non-streaming calls",  # Qwen thinks only in streams
+        "for non-streaming calls", "must have stream=true",  # Qwen, Fireworks
         # Kimi, DeepSeek; models in vLLM, by their kind, their template and how it was started
         "incompatible with thinking", "response_format type is unavailable",
         "is not a multimodal model", "may be provided in one", "roles must alternate",

@@ -24,6 +24,8 @@ _MOST_WAYS: Final = 16
 """Cached encodings per request shape (deployment, streamed or not). Cleared when full."""
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 """Names of the output limit; each is also the quirk of a host that accepts only that one."""
+_MOST_UNSTREAMED: Final = 4096
+"""The limit of a host with the quirk `short_unstreamed`."""
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Some gateway libraries read these from the body; an upstream that is one must not see them."""
 _OTHER_MODELS: Final = (
@@ -111,7 +113,7 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
     else:
         fields.pop("stream", None)
         fields.pop("stream_options", None)
-    _limit_output(fields, request, target)
+    _limit_output(fields, request, target, stream=stream)
     if "random_seed" in target.quirks and "seed" in fields:
         fields["random_seed"] = fields.pop("seed")
     for name in _NEVER_SENT:
@@ -185,7 +187,9 @@ def _asks_others(given: Mapping[str, Any]) -> bool:
     )
 
 
-def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) -> None:
+def _limit_output(
+    fields: dict[str, Any], request: ChatRequest, target: Target, *, stream: bool
+) -> None:
     """Sets exactly one output limit, by the client's name for it unless the host requires one."""
     quirks = target.quirks
     name = _LIMITS[0]
@@ -195,7 +199,10 @@ def _limit_output(fields: dict[str, Any], request: ChatRequest, target: Target) 
         fields.pop(each, None)
         if each in quirks:
             name = each
-    fields[name] = target.max_output if request.max_tokens is None else request.max_tokens
+    most = target.max_output
+    if not stream and "short_unstreamed" in quirks:
+        most = min(most, _MOST_UNSTREAMED)
+    fields[name] = most if request.max_tokens is None else request.max_tokens
 
 
 def _azure_path(deployment: str, version: str) -> str:
