@@ -62,6 +62,18 @@ def messages(value: Any) -> list[tuple[Any, str]]:
     return [(message, f"messages[{i}]") for i, message in enumerate(value)]
 
 
+def refuse_empty_end(value: list[Any]) -> None:
+    """Raises InvalidRequest if the messages, of which the last with content is an answer, end with
+    a message of somebody else. That has no content, and without it the answer would be continued.
+    """
+    for at, message in reversed(list(enumerate(value))):
+        if message["role"] not in {"system", "developer"}:
+            if message["role"] != "assistant":
+                place = f"messages[{at}].content"
+                raise InvalidRequest(f"{place} is empty", param=place)
+            return
+
+
 def refuse_message_fields(
     message: Mapping[str, Any], where: str, names: Iterable[str], who: str
 ) -> None:

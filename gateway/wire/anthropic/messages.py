@@ -82,7 +82,9 @@ def conversation(messages: Any) -> Conversation:
     for turn in turns:
         if turn.role == "user":  # tool results must come first
             turn.content.sort(key=lambda block: block["type"] != "tool_result")
-    _trim(turns[-1])
+    if turns[-1].role == "assistant":
+        request_fields.refuse_empty_end(messages)
+        _trim(turns[-1])
     return Conversation(system, turns)
 
 
@@ -172,7 +174,7 @@ def _tool_id(call_id: str) -> str:
 
 def _trim(last: Turn) -> None:
     """The API refuses a final assistant turn (a prefill) that ends in white space."""
-    if last.role == "assistant" and last.content[-1]["type"] == "text":
+    if last.content[-1]["type"] == "text":
         last.content[-1]["text"] = last.content[-1]["text"].rstrip()
 
 

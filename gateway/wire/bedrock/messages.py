@@ -152,6 +152,8 @@ def conversation(messages: Any, accepts: Model, *, calls_as_text: bool) -> Conve
         system, turns = [], [Turn("user", system)] if system else []
     if not turns:
         raise InvalidRequest("messages have no content", param="messages")
+    if turns[-1].role == "assistant":
+        request_fields.refuse_empty_end(messages)
     return Conversation(system, valid_turns(turns, accepts))
 
 

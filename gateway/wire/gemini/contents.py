@@ -44,6 +44,8 @@ class Conversation:
             self.system, self.turns = [], [Turn("user", self.system)]
         if not self.turns:
             raise InvalidRequest("messages have no content", param="messages")
+        if self.turns[-1].role == "model":
+            request_fields.refuse_empty_end(messages)
 
     def _add_message(self, message: Any, where: str) -> None:
         role = request_fields.role(message, where)
