@@ -57,6 +57,8 @@ class LineWriter:
         self._buffer = bytearray()
         self._due = False
         self._waiting = 0
+        self._overflows = False
+        """Since then not all that waited was ever written."""
         self._count_lock = threading.Lock()
         self.lost = 0
         """Lines."""
@@ -89,11 +91,13 @@ class LineWriter:
             return
         self._buffer = bytearray()
         if self._waiting > _MAX_WAITING:
-            lines = buffer.count(b"\n")
-            if not self.lost:
+            if not self._overflows:
+                self._overflows = True
                 _log.warning("the log is not read: lines are lost from now on")
-            self.lost += lines
+            self.lost += buffer.count(b"\n")
             return
+        if not self._waiting:
+            self._overflows = False
         with self._count_lock:
             self._waiting += len(buffer)
         self._queue.put(bytes(buffer))

@@ -18,6 +18,7 @@ from gateway.core.chat import Usage
 from gateway.core.money import Nanos
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Log
+from gateway.drivers import line_writer
 from gateway.drivers.life_log import LifeLog
 from gateway.drivers.line_writer import LineWriter
 from tests.drivers.full_disk import files_no_larger_than
@@ -149,6 +150,35 @@ async def test_a_reader_who_does_not_read_stops_nothing(
         for each in (kept, reader, end):
             os.close(each)
     assert [int(line.split()[0]) for line in read.splitlines()] == [*range(3_000)]
+
+
+async def test_each_time_that_a_log_is_not_read_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(line_writer, "_MAX_WAITING", 1_000)
+    pipe, line = tmp_path / "pipe", b"x" * 299_999 + b"\n"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    writer = LineWriter(str(pipe))
+    os.set_blocking(reader, True)
+
+    def read() -> None:
+        left = 2 * len(line)
+        while left:
+            left -= len(os.read(reader, left))
+
+    for lost in (4, 8):
+        for _ in range(6):  # two are handed over, and wait; the others are lost
+            writer.write(line)
+        writer._hand_over()
+        assert writer.lost == lost
+        await asyncio.to_thread(read)
+        while writer._waiting:
+            await asyncio.sleep(0.005)
+    await writer.aclose()
+    os.close(reader)
+    message = "the log is not read: lines are lost from now on"
+    assert caplog.messages == [message, message, "the log: 8 lines lost, 0 bytes unread"]
 
 
 WORKER: Final = """
