@@ -1,16 +1,17 @@
 """What an answer cites must be in what it was given: the citation that was invented."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.conversation import Remembered, texts_by_role
 from gateway.core.checks.pattern import compiled
+from gateway.core.checks.tolerant_json import read_json
 
 QUOTATION: Final = (
-    r'(?:(?<!(?:[^\W_]))(?<!(?:[.,;!?)\]]))"|[\u201c\u201e]|(?<!\S)\u00ab\s?)(?=\w)'
+    r'(?:(?<!(?:[^\W_]))(?<!(?:[.,;!?)\]=]))"|[\u201c\u201e]|(?<!\S)\u00ab\s?)(?=\w)'
     r'([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})(?!\w)'
 )
 """The beginning of a quotation of some length, in whole words. A mark that opens one stands before
@@ -26,11 +27,12 @@ _NOT_WORDS: Final = re.compile(r"[\W_]+")
 def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
     """Everything that the text cites occurs in the request's own messages."""
     text = choice.text or ""
-    expression = compiled(options.get("pattern", QUOTATION)) if text else None
+    pattern = options.get("pattern", QUOTATION)
+    expression = compiled(pattern) if text else None
     if expression is None:
         return None
-    if "pattern" not in options and "`" in text:  # a text in code is no quotation
-        text = _CODE.sub("\n", text)
+    if pattern == QUOTATION:
+        text = _prose(text)
     given = ""
     for found in islice(expression.finditer(text), _MOST):
         cited = _bare(found[expression.groups and 1] or found[0])
@@ -39,6 +41,22 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
         if f" {cited} " not in given and cited:
             return "it cites what is not in the request"
     return None
+
+
+def _prose(text: str) -> str:
+    """A text in code is no quotation, nor is one because it is a part of JSON."""
+    value = read_json(text) if text.lstrip()[:1] in ("{", "[") else None
+    if isinstance(value, dict | list):
+        text = "\n".join(_texts(value))
+    return _CODE.sub("\n", text) if "`" in text else text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _read_sources(messages: bytes) -> str:

@@ -1,0 +1,31 @@
+"""What is no quotation: code, the texts of JSON, attributes of markup."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from gateway.config.checks import OneCheck
+from tests.core.checked import request, whys
+
+PROMPT: Final = [{"role": "user", "content": "The sky over the city was grey, they said."}]
+MOON: Final = "The moon is made of cheese and nothing else"
+
+
+@pytest.mark.parametrize("options", [{}, OneCheck.model_validate("cites_context").check().options])
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        (f'```python\nprint("{MOON}")\n```', True),
+        (f'Say `print("{MOON}")`.', True),
+        (json.dumps({"summary": MOON, "more": [{"of the same": MOON}]}), True),
+        (json.dumps([MOON, 'It says: "the sky over the city was grey".']), True),
+        (json.dumps({"summary": f'It says: "{MOON}".'}), False),
+        ('<p class="one two three four five six">Yes.</p>', True),
+        (f'It says: "{MOON}".', False),
+        (f'{{It says: "{MOON}".', False),
+    ],
+)
+def test_what_is_no_quotation(options: dict[str, Any], text: str, passes: bool) -> None:
+    """By default, whether the check is configured or a client names it."""
+    assert (not whys("cites_context", text, request(messages=PROMPT), **options)) is passes
