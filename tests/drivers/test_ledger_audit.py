@@ -14,6 +14,7 @@ from redis import Redis
 
 from gateway.core.accounts import Account, Amounts, Hold, Purse
 from gateway.core.catalog import Budget
+from gateway.core.catalog import Period as Per
 from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.ports import LedgerDriver
@@ -223,6 +224,19 @@ async def test_a_counter_that_somebody_changed_is_found_and_mended(it: World) ->
     await audit(it.ledger, HOME, told, it.time)
     await rebuild(it.ledger, HOME, told, it.time, "e2", force=False)
     assert (await audit(it.ledger, HOME, Told(), it.time)).differences == ()
+
+
+@pytest.mark.parametrize("per", ["minute", "hour", "day", "week", "month"])
+async def test_a_bucket_that_is_set_is_kept_for_no_longer_than_before(it: World, per: Per) -> None:
+    """But for what zones differ by: its key does not tell its own."""
+    account = Account("tenant", "eu", (Budget(10**12, per),), "eu", "Pacific/Auckland")
+    await it.ledger.charge(Purse("eu", (account,), HOME), "c", it.time.now, Amounts(Nanos(5)))
+    key, told = key_of(it), Told()
+    before = it.redis.expiretime(key)
+    await audit(it.ledger, HOME, told, it.time)
+    await rebuild(it.ledger, HOME, told, it.time, "e2", force=False)
+    day_or_more = per in {"day", "week", "month"}
+    assert 0 <= it.redis.expiretime(key) - before <= 3 * 86_400 * day_or_more
 
 
 async def test_a_counter_that_nothing_explains_is_set_to_nothing(it: World) -> None:

@@ -18,7 +18,6 @@ _AT_ONCE: Final = 250
 """Buckets set per step: a short step is less likely to collide with a settle."""
 _TRIES: Final = 1_000
 """Attempts per step: it fails if anything was settled since the book was read."""
-_LONGEST_KEPT: Final = 40 * 86_400
 _SURELY_S: Final = 86_400
 """How long the bucket of a minute or an hour is kept after its end, at least."""
 _SURELY_DAYS_S: Final = 46 * 3_600
@@ -143,5 +142,4 @@ def may_be_dropped(counter: Counter, now: float) -> bool:
     if not parsed.expires:
         return False
     days = "T" not in key.split(":", 7)[7]
-    end = parsed.expires - _LONGEST_KEPT
-    return now >= end + (_SURELY_DAYS_S if days else _SURELY_S)
+    return now >= parsed.end + (_SURELY_DAYS_S if days else _SURELY_S)

@@ -147,11 +147,14 @@ def _check(budget: Budget) -> None:
 
 
 class BucketKey(NamedTuple):
-    """What is parsed from a bucket's key."""
+    """What is parsed from a bucket's key. `end` is when a calendar period is over in every zone, in
+    Unix seconds; 0 for one that never is, and for a rolling one.
+    """
 
     meter: Meter
     slot_ms: int
     expires: int
+    end: int
 
 
 def read_key(key: str, ttl_ms: int) -> BucketKey | None:
@@ -165,6 +168,14 @@ def read_key(key: str, ttl_ms: int) -> BucketKey | None:
     for per in pers:
         if name == _ROLLING + per:
             slot_ms = ROLLING_S[per] * 1_000 // SLOTS
-            return BucketKey(meter, slot_ms, _rolling_ttl_ms(slot_ms, ttl_ms))
+            return BucketKey(meter, slot_ms, _rolling_ttl_ms(slot_ms, ttl_ms), 0)
     end = ended_by(name)
-    return BucketKey(meter, 0, 0 if end is None else end + max(_KEPT.values()))
+    return BucketKey(meter, 0, 0, 0) if end is None else BucketKey(meter, 0, end + _kept(name), end)
+
+
+def _kept(period_id: str) -> int:
+    if "T" in period_id:
+        return _KEPT["hour"]  # as that of a minute
+    if "W" in period_id:
+        return _KEPT["week"]
+    return _KEPT["month" if len(period_id) < len("2026-11-21") else "day"]
