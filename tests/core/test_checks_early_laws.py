@@ -32,7 +32,7 @@ CHECKS: Final = st.lists(st.sampled_from([*EARLY, *LATE]), min_size=1, max_size=
 MARKS: Final = st.sampled_from(["", "\nCONFIDENCE: HIGH", "CONFIDENCE: LOW\n", " CONFIDENCE: HIGH"])
 LONG: Final = st.sampled_from([GERMAN, PROSE, GERMAN + PROSE * 5, PROSE + GERMAN * 5])
 THOUGHTS: Final = st.sampled_from(
-    ["", "", '<think>\n{"a": 1}\n</think>\n', "<think>{", "{\n</think>"]
+    ["", "", '<think>\n{"a": 1}\n</think>\n', "<think>{", f"<think>{GERMAN}</think>", "{\n</think>"]
 )
 ANSWERS: Final = st.tuples(THOUGHTS, MARKS, TEXTS | JSONISH | LONG, MARKS).map("".join)
 

@@ -50,6 +50,13 @@ def test_an_english_text_may_be_asked_about_in_another_language(question: str, a
     assert whys("language", answer, asked) == []
 
 
+@pytest.mark.parametrize("answer", [GERMAN, ENGLISH, ""])
+def test_a_model_may_think_in_any_language(answer: str) -> None:
+    asked = request(messages=[{"role": "user", "content": GERMAN}])
+    thought = f"<think>\n{ENGLISH}\n</think>\n\n{answer}"
+    assert whys("language", thought, asked) == whys("language", answer, asked)
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

@@ -14,8 +14,10 @@ from gateway.core.checks import languages, lengths, refusal, schema_check
 from gateway.core.checks.finding import Finding
 from gateway.core.checks.json_answer import json_if_requested, wants_json
 from gateway.core.checks.json_prefix import JsonPrefix
+from gateway.core.checks.languages import STAGES
 from gateway.core.checks.partial_answer import PartialAnswer
 from gateway.core.checks.pattern import CITATION, compiled, is_firm
+from gateway.core.checks.thoughts import begins_with_thoughts
 from gateway.core.checks.tolerant_json import BLANK, begins_bare
 from gateway.core.checks.tools import UNDECLARED, declared_names, offers_tools
 
@@ -89,11 +91,13 @@ def _length(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
 
 def _language(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     expected = languages.expected(request, options)
-    stages = list(languages.STAGES)
+    stages = list(STAGES)
 
     def look(partial: PartialAnswer) -> Seen:
         if not expected:
             return PASSES
+        if partial.size >= STAGES[0] and begins_with_thoughts(partial.head):
+            return None
         while stages and partial.size >= stages[0]:
             verdict = languages.at_stage(partial.head, stages.pop(0), expected)
             if verdict is not None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.core.chat import ChatRequest, Choice
 from gateway.core.checks.conversation import Remembered, texts_by_role
 from gateway.core.checks.language_names import names_language
+from gateway.core.checks.thoughts import begins_with_thoughts, without_thoughts
 from gateway.core.scripts import letters_of
 
 STAGES: Final = (150, 400, 1_000)
@@ -110,6 +111,8 @@ def language(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -
     wanted = expected(request, options) if text else frozenset()
     if not wanted:
         return None
+    if begins_with_thoughts(text):  # in any language
+        text = without_thoughts(text)
     for size in STAGES:
         if len(text) < size:
             break

@@ -3,16 +3,21 @@
 import re
 from typing import Final
 
-_OPENED: Final = re.compile(r"\s*<think>")
+_OPENED: Final = re.compile(r"\s{0,40}<think>")
 _CLOSED: Final = re.compile(r"^</think>", re.MULTILINE)
 _END: Final = "</think>"
+
+
+def begins_with_thoughts(text: str) -> bool:
+    """As more text does not change."""
+    return _OPENED.match(text) is not None
 
 
 def without_thoughts(text: str) -> str:
     """What stands behind them; nothing, where they do not end. Some templates open them in the
     prompt, so that only their end is in the text, on a line of its own.
     """
-    if _OPENED.match(text) or (_END in text and _CLOSED.search(text)):
+    if begins_with_thoughts(text) or (_END in text and _CLOSED.search(text)):
         _, ended, answer = text.rpartition(_END)
         return answer if ended else ""
     return text
