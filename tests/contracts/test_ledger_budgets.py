@@ -312,6 +312,19 @@ async def test_a_rolling_window_goes_on_when_a_clock_that_was_ahead_is_put_back(
         bench.time.move(65)
 
 
+async def test_a_warning_by_a_clock_that_was_ahead_is_told_again_when_it_is_put_back(
+    bench: Bench, tenant: str
+) -> None:
+    wallet = purse(tenant, Budget(100, "minute", rolling=True, mode="soft"))
+    for number, (seconds, first) in enumerate([(0, True), (0, False), (-1_200, True), (0, False)]):
+        bench.time.move(seconds)
+        taken = await held(
+            bench.ledger, wallet, f"h{number}", Amounts(Nanos(85 if number < 1 else 1))
+        )
+        await bench.ledger.settle(taken, taken.amounts)
+        assert [(each.percent, each.first) for each in taken.warned] == [(80, first)]
+
+
 async def test_in_no_window_is_more_than_the_cap(bench: Bench, tenant: str) -> None:
     ledger = bench.ledger
     wallet = purse(tenant, Budget(100, "hour", rolling=True))

@@ -64,7 +64,7 @@ class Bucket:
         """Whether this percentage is reached for the first time; marks it."""
         mark = (budget.mode, budget.cap)
         marked, slot = self.marks.get(mark, (0, 0))
-        if marked >= percent and self.slot(now) - slot <= SLOTS:
+        if marked >= percent and abs(self.slot(now) - slot) <= SLOTS:
             return False
         self.marks[mark] = (percent, self.slot(now))
         return True

@@ -119,7 +119,8 @@ if fresh or told or refused then
     end
     -- The mark says when it was made, in slots of a rolling bucket.
     local mark, slot = (call('HGET', KEYS[i], field) or 0) + 0, slots and slots[i] or 0
-    if mark % 1000 >= percent and slot - math.floor(mark / 1000) <= SLOTS then return 0 end
+    local age = math.abs(slot - math.floor(mark / 1000))
+    if mark % 1000 >= percent and age <= SLOTS then return 0 end
     call('HSET', KEYS[i], field, slot * 1000 + percent)
     return 1
   end
