@@ -67,6 +67,17 @@ def test_what_may_never_happen_is_told_at_0() -> None:
     }
 
 
+def test_where_usage_is_kept_no_record_is_lost_yet() -> None:
+    """Many are lost at one moment, as a sink comes back: an increase needs the 0 before."""
+    metrics, more = Metrics(), "usage: {sink: 'jsonl:usage'}"
+    metrics.reconfigure(snapshot(SOUND))
+    assert "gateway_usage_records_total{" not in metrics.render().decode()
+    metrics.reconfigure(snapshot(f"{SOUND}\n{more}\n"))
+    told = samples(metrics.render())
+    for outcome in ("kept", "lost"):
+        assert told[f'gateway_usage_records_total{{outcome="{outcome}",tenant="acme"}}'] == 0
+
+
 def of_the_ledger() -> dict[str, float]:
     faults = ("timeout", "unreachable", "lost", "open")
     name = "gateway_ledger_errors_total"

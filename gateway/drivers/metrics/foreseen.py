@@ -44,6 +44,15 @@ def initialize_series(
         families.initialize("gateway_config_reloads_total", result)
 
 
+def initialize_usage_series(families: Families, tenants: Iterable[Tenant]) -> None:
+    """What a book had to drop while its sink was away is told at once, when it is back: without a 0
+    before, a rate would never show it.
+    """
+    for tenant in islice(tenants, _FORESEEN):
+        for outcome in ("kept", "lost"):
+            families.initialize("gateway_usage_records_total", _home_name(tenant), outcome)
+
+
 def clear_removed(families: Families, tenants: Iterable[Tenant]) -> None:
     """Set gauges of removed budgets and homes to NaN."""
     configured = [*tenants]

@@ -21,7 +21,11 @@ from gateway.drivers.metrics.budgets import budget_writers
 from gateway.drivers.metrics.calls import Calls
 from gateway.drivers.metrics.cells import Cells, OwnCells, SharedCells
 from gateway.drivers.metrics.families import Families
-from gateway.drivers.metrics.foreseen import clear_removed, initialize_series
+from gateway.drivers.metrics.foreseen import (
+    clear_removed,
+    initialize_series,
+    initialize_usage_series,
+)
 from gateway.drivers.metrics.foreseen_routes import clear_removed_guards, initialize_route_series
 from gateway.drivers.metrics.guard import guard_writers
 from gateway.drivers.metrics.ledger import ledger_writers
@@ -86,6 +90,8 @@ class Metrics:
         models = new.catalog.models.values()
         deployments = [each.name for model in models for each in model.deployments]
         self._configure(new.tenants.values(), deployments, new.tags, new.catalog)
+        if new.usage.sink is not None:
+            initialize_usage_series(self._families, new.tenants.values())
 
     def _configure(
         self,
