@@ -1,5 +1,6 @@
 """Signs, units, marks and letters that make another meaning; those that need not be there."""
 
+import time
 from collections.abc import Hashable
 from itertools import combinations
 
@@ -118,3 +119,9 @@ def test_options_that_are_gone_through_are_no_choice() -> None:
     assert key("choice", one) is None
     assert key("choice", other) is None
     assert key("choice", "B) 7, denn 3 + 4 = 7.") == ("choice", "B")
+
+
+def test_options_are_looked_for_behind_many_lines_in_little_time() -> None:
+    started = time.process_time()
+    assert key("choice", "B because" + "\n" * 200_000 + "x") == ("choice", "B")
+    assert time.process_time() - started < 1

@@ -57,7 +57,7 @@ stands before it is read once: a line of a table may be thousands of marks.
 _LONE_CHOICE: Final = re.compile(
     r"\W*([A-Ja-j])\W*$|\W{0,3}(?:([A-J])[).:]|\(([a-j])\)|([B-HJ])\s)"
 )
-_OPTION_LINE: Final = re.compile(r"^[*#\s-]*+\(?([A-Ja-j])[).:]", re.MULTILINE)
+_OPTION_LINE: Final = re.compile(r"^[*# \t-]*+\(?([A-Ja-j])[).:]", re.MULTILINE)
 _UNIT: Final = re.compile(r"units?|currency", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[^\W\d_]+(?:['\u2019 -][^\W\d_]+)*[.!]?")
 _LITERAL: Final = re.compile(

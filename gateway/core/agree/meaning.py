@@ -7,6 +7,7 @@ from unicodedata import category, normalize
 
 from gateway.core.agree.numerals import NUMBER, bare, exact, numeric, unit
 
+_NOT_WORD: Final = re.compile(r"[\W_]")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _SIGNS: Final = re.compile(
     r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00ac\u00b1\u00d7\u00f7\u2190-\u2bff\U0001f000-\U0001faff]"
@@ -61,13 +62,13 @@ def words(text: str) -> str:
         return text.rstrip(".!?/;").replace('"', "'").casefold()
     if text.isascii():
         return _NOT_WORDS.sub(" ", text).strip().casefold() or text.strip()
-    plain = "".join(each if _in_word(each) else " " for each in normalize("NFC", text))
+    plain = _NOT_WORD.sub(_marks, normalize("NFC", text))
     return " ".join(plain.split()).casefold() or text.strip()
 
 
-def _in_word(character: str) -> bool:
-    """Letters, digits, and the marks on them: in Hindi and Thai these are vowels and tones."""
-    return character.isalnum() or category(character)[0] == "M"
+def _marks(match: re.Match[str]) -> str:
+    """The marks on letters stay: in Hindi and Thai these are vowels and tones."""
+    return match[0] if category(match[0])[0] == "M" else " "
 
 
 def is_code(number: str) -> bool:
