@@ -6,9 +6,11 @@ from unicodedata import normalize
 
 NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
 """As most write them, and code does."""
+_WHOLE: Final = r"(?:\d{1,3}(?:,\d{3}){1,6}|\d+)"
 _IN_PROSE: Final = re.compile(
     r"[-+]?(?:"
-    r"\d+(?:\.\d+)?(?:[:\u2013-]\d+(?:\.\d+)?)+|\d+(?:/\d+){2,}"  # 3:30, 3-5, 2024-05-01, 1/5/24
+    rf"{_WHOLE}(?:\.\d+)?(?:[:\u2013-]{_WHOLE}(?:\.\d+)?)+"  # 3:30, 3-5, 2024-05-01
+    r"|\d+(?:/\d+){2,}"  # 1/5/24
     r"|\d+(?:\.\d+)? ?\^ ?(?:\{[-+]?\d+\}|[-+]?\d+)"  # 2^10
     r"|(?:\d+ )?\d+ ?/ ?\d+(?![.,]?\d)"  # 1/2, 2 1/2
     r"|\d{1,3}(?:\.\d{3})+,\d+"  # 1.234,5
@@ -20,7 +22,7 @@ _IN_PROSE: Final = re.compile(
 anew from each of them.
 """
 _COMPOUND: Final = re.compile(r"(?<=\d)[:\u2013-]|/\d+/")
-_PART: Final = re.compile(r"\d+(?:\.\d+)?")
+_PART: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2})")
 _FRACTION: Final = re.compile(r"(\d?)\\[dt]?frac ?\{(\d+)\} ?\{(\d+)\}")
 _POWER_OF_TEN: Final = re.compile(
