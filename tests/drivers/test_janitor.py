@@ -13,6 +13,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import About, BudgetRead, Event, HoldsRead, Reserved
 from gateway.core.health import FEWEST, OPEN_S, Health, State
 from gateway.core.money import Nanos
+from gateway.drivers.ledger.homes import DataLost
 from gateway.drivers.ledger.janitor import ActiveHomes, Janitor
 from gateway.drivers.ledger.memory_ledger import MemoryLedger
 
@@ -138,6 +139,16 @@ async def test_a_ledger_that_is_down_ends_the_round_in_silence(
     janitor = Janitor(ledger, tenants(3), lambda event: None)
     await janitor.round()
     assert (ledger.asked, caplog.records) == (["t0"], [])
+
+
+async def test_a_home_whose_data_are_lost_holds_up_no_other() -> None:
+    ledger = Told()
+    ledger.broken["t0"] = lost = LedgerDown("data_lost")
+    lost.__cause__ = DataLost(sent=True)
+    seen: list[Event] = []
+    await Janitor(ledger, tenants(3), seen.append).round()
+    assert ledger.asked == ["t0", "t1", "t2"]
+    assert [each.account.name for each in seen if isinstance(each, BudgetRead)] == ["t1", "t2"]
 
 
 async def test_it_goes_on_after_a_round_that_failed() -> None:

@@ -112,6 +112,33 @@ async def test_a_loss_is_noticed_and_nothing_is_reserved_from_then_on(
     assert await ledger.sweep(["acme"]) == []
 
 
+@pytest.mark.parametrize("idle", [0, 1], ids=["who spent what is lost", "another"])
+async def test_a_look_at_the_balances_notices_what_a_replica_did_not_have(
+    opens: Opens, server: Redis, idle: int
+) -> None:
+    """Else who spends more than was lost makes the others believe that nothing was."""
+    gateways = opens("one"), opens("two")
+    for number, each in enumerate(gateways):
+        await spend(each, f"h{number}")
+    for number in range(3):
+        await spend(gateways[0], f"lost{number}")
+    for each in gateways:
+        assert (await each.balances(PURSE))[0].spent == 50
+    server.hset("tg:{acme}:state", "seq", 2)
+    with pytest.raises(LedgerDown, match="data_lost"):
+        await gateways[idle].balances(PURSE)
+    await is_lost(gateways[idle])
+
+
+async def test_who_only_looks_goes_on_with_other_data(opens: Opens, server: Redis) -> None:
+    looks, spends = opens("one"), opens("two")
+    await spend(spends, "a")
+    await looks.balances(PURSE)
+    server.flushall()
+    assert (await looks.balances(PURSE))[0].spent == 0
+    await spend(looks, "b")
+
+
 async def test_a_home_that_lost_nothing_goes_on(opens: Opens, server: Redis) -> None:
     ledger = opens("one")
     await spend(ledger, "a")

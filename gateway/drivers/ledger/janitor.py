@@ -18,6 +18,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import BudgetRead, Event, HoldsRead, Reserved, RetriesRead
 from gateway.core.observers import Handlers
 from gateway.core.ports import LedgerDriver, Observer
+from gateway.drivers.ledger.homes import DataLost
 
 EVERY_S: Final = 2.0
 MAX_GROUPS: Final = 200
@@ -104,7 +105,9 @@ class Janitor:
         for group in self._groups_to_read():
             try:
                 await self._read_group(group, current)
-            except LedgerDown:
+            except LedgerDown as error:
+                if isinstance(error.__cause__, DataLost):
+                    continue  # the others are as they were
                 return
             except Exception as error:  # noqa: BLE001 - one home's trouble is not the others'
                 healthy = False

@@ -194,13 +194,16 @@ class RedisLedger(Book):
 
     async def _balances(self, prepared: PreparedPurse, purse: Purse) -> tuple[Balance, ...]:
         for _ in _TRIES:
-            home = prepared.home
+            home, before = prepared.home, prepared.home.seq
             if home.lost:
                 await self._homes.check_rebuilt(home)
+                before = home.seq
             reply = await self._homes.run_at(
                 home, home.commands.balances(prepared.plan, home.epoch)
             )
             if reply[0] == b"balances":
+                if home.epoch:  # else it is known to nobody here what this goes on from
+                    home.check_seq(reply[3], before)
                 spent, held = reply[4::2], reply[5::2]
                 rows = prepared.plan.rows
                 return tuple(Balance(*limit, spent[at], held[at]) for limit, at in rows)
