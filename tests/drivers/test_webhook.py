@@ -178,6 +178,26 @@ async def test_what_is_too_much_is_dropped_and_counted_and_nobody_waits() -> Non
     assert sending.ended[3:] == [SENT] * MAX_WAITING
 
 
+async def test_a_warning_that_was_taken_is_not_sent_again_for_a_body_without_an_end() -> None:
+    """Whoever is told by it would be told four times."""
+    posts = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal posts
+        await reader.readuntil(b"\r\n\r\n")
+        posts += 1
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nok")
+        await reader.read()  # until we leave
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        sending = Sending(make_post(f"http://{host}:{port}/"))
+        sending.webhook.observe(SOFT)
+        assert await sending.run() == [SENT]
+    assert posts == 1
+
+
 async def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "TIMEOUT_S", 0.02)
     hanging, released = [], threading.Event()

@@ -68,8 +68,11 @@ def send_request(
     body: bytes | None = None,
     timeout_s: float,
     proxy: Proxy | None = None,
+    max_body: int = _MAX_BODY,
 ) -> Answer:
-    """`timeout_s` is for each read or write. Raises OSError, whose text may contain the URL."""
+    """`timeout_s` is for each read or write. With a `max_body` of 0 the answer's body is not read.
+    Raises OSError, whose text may contain the URL.
+    """
     try:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -81,8 +84,8 @@ def send_request(
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, target, body, dict(headers))
             answer = connection.getresponse()
-            content = answer.read(_MAX_BODY + 1)
-            if len(content) > _MAX_BODY:
+            content = answer.read(max_body + 1) if max_body else b""
+            if len(content) > max_body:
                 raise OSError("too long an answer")
             answer_headers = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, answer_headers, content)
