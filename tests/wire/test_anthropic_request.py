@@ -73,6 +73,11 @@ FIELDS: Final[dict[str, tuple[JSON, JSON]]] = {
         {"metadata": {"user_id": "+1 (555) 010-9999"}},
         {"metadata": {"user_id": hashlib.sha256(b"+1 (555) 010-9999").hexdigest()}},
     ),
+    "user, as long as may be": ({"user": "u" * 256}, {"metadata": {"user_id": "u" * 256}}),
+    "user, too long": (
+        {"user": "u" * 257},
+        {"metadata": {"user_id": hashlib.sha256(b"u" * 257).hexdigest()}},
+    ),
     "user, no phone number": ({"user": "u-5550109999"}, {"metadata": {"user_id": "u-5550109999"}}),
     "Anthropic's metadata": ({"metadata": {"user_id": "u2"}}, {"metadata": {"user_id": "u2"}}),
     "hints": (

@@ -39,8 +39,10 @@ charged for it.
 _REFUSED: Final = ESSENTIAL - {"response_format", "stop", "tool_choice", "tools"}
 """Refused, since the answer would not be what was requested."""
 
-_IDENTIFYING: Final = re.compile(r".*@.*|\+?[\d\s().-]{7,}", re.DOTALL)
-"""A user's email address or phone number: the API answers 400 (BerriAI/litellm#10106)."""
+_REFUSED_USER: Final = re.compile(r".*@.*|\+?[\d\s().-]{7,}|.{257,}", re.DOTALL)
+"""A user's email address or phone number (BerriAI/litellm#10106), or a name above the limit of 256
+characters (vercel/ai#12419): the API answers 400.
+"""
 
 _HONOURED: Final = frozenset({
     *PASSED_THROUGH, "betas", "messages.cache_control", "output_config", "parallel_tool_calls",
@@ -209,7 +211,7 @@ def _user(request: ChatRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     user = request.user or given.get("user") or own
     if not isinstance(user, str) or not user:
         return {}
-    if _IDENTIFYING.fullmatch(user):
+    if _REFUSED_USER.fullmatch(user):
         user = hashlib.sha256(user.encode()).hexdigest()
     return {"metadata": {"user_id": user}}
 
