@@ -1,4 +1,4 @@
-"""Media types by file suffix: providers require one, and plain base64 has none."""
+"""Media types by file suffix, as plain base64 has none, and of images by how they begin."""
 
 import re
 from collections.abc import Mapping
@@ -24,3 +24,18 @@ def guess_media_type(name: Any, otherwise: str) -> str:
     """The media type by the suffix of a file name or URL; `otherwise` if it is unknown."""
     match = _SUFFIX.search(name) if isinstance(name, str) else None
     return BY_SUFFIX.get(match[1].lower(), otherwise) if match else otherwise
+
+
+def image_type(media_type: str, data: str) -> str:
+    """The media type of an image in base64, by its first bytes; `media_type` if they are unknown.
+    OpenAI takes an image of another type than was declared; Claude answers 400.
+    """
+    if data.startswith("iVBORw0KGg"):
+        return "image/png"
+    if data.startswith("/9j/"):
+        return "image/jpeg"
+    if data.startswith("R0lGOD"):
+        return "image/gif"
+    if data.startswith("UklGR") and data[11:16] == "XRUJQ":  # RIFF, its size, WEBP
+        return "image/webp"
+    return media_type

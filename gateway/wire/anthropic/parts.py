@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
-from gateway.wire.media import guess_media_type
+from gateway.wire.media import guess_media_type, image_type
 from gateway.wire.parts import Block, Write, require_string
 
 _IMAGES: Final[Mapping[str, str]] = {
@@ -113,7 +113,7 @@ def _uploaded_file(file: Mapping[str, Any], where: str) -> Block:
 
 
 def _image_block(media: str, data: str) -> list[Block]:
-    source = {"type": "base64", "media_type": _IMAGES[media], "data": data}
+    source = {"type": "base64", "media_type": image_type(_IMAGES[media], data), "data": data}
     return [{"type": "image", "source": source}]
 
 

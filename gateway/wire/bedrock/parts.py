@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.core.errors import InvalidRequest
 from gateway.wire import parts
-from gateway.wire.media import guess_media_type
+from gateway.wire.media import guess_media_type, image_type
 from gateway.wire.parts import Block, Write, require_string
 
 BREAK: Final[Mapping[str, str]] = {"text": "\n"}
@@ -122,7 +122,7 @@ def _file(part: Mapping[str, Any], where: str) -> list[Block]:
 
 
 def _image_block(media: str, data: str) -> list[Block]:
-    return [{"image": {"format": _IMAGES[media], "source": {"bytes": data}}}]
+    return [{"image": {"format": _IMAGES[image_type(media, data)], "source": {"bytes": data}}}]
 
 
 def _document(doc_format: str, data: str, name: Any) -> Block:
