@@ -64,6 +64,8 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("extra inputs are not permitted", Unsuitable),
     ("invalid beta flag", Unsuitable),
     ("for the `anthropic-beta` header", Unsuitable),
+    ("input_schema does not support", Unsuitable),  # a union, which OpenAI and Gemini take
+    ("property keys should match", Unsuitable),
     ("schemas contains too many", Unsuitable),
     ("schema is too complex", Unsuitable),
     ("compiled grammar is too large", Unsuitable),

@@ -77,6 +77,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("pdf pages may be provided", Unsuitable),
     ("extra inputs are not permitted", Unsuitable),
     ("invalid beta flag", Unsuitable),
+    ("property keys should match", Unsuitable),
     ("schemas contains too many", Unsuitable),
     ("schema is too complex", Unsuitable),
     ("compiled grammar is too large", Unsuitable),
