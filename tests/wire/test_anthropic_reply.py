@@ -260,10 +260,8 @@ FAILURES: Final[list[tuple[int, JSON, type[UpstreamError]]]] = [
             "Unexpected value(s) `a-1` for the `anthropic-beta` header.",
             "invalid beta flag",
             "Unable to download the file. Please verify the URL and try again.",
-            "tools.9.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at "
-            "the top level",
-            "tools.9.custom.input_schema.properties: Property keys should match pattern "
-            "'^[a-zA-Z0-9_.-]{1,64}$'",
+            "tools.9: input_schema does not support oneOf, allOf, or anyOf at the top level",
+            "input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
             "This URL is disallowed by the website's robots.txt file.",
         )
     ),

@@ -163,8 +163,9 @@ NAMED: Final[list[tuple[int, str, str, type[UpstreamError]]]] = [
         Unsuitable),
     (400, "ValidationException", "A maximum of 100 PDF pages may be provided.", Unsuitable),
     (400, "ValidationException", "invalid beta flag", Unsuitable),
-    (400, "ValidationException", "tools.0.custom.input_schema.properties: Property keys should match "
-     "pattern '^[a-zA-Z0-9_.-]{1,64}$'", Unsuitable),
+    (400, "ValidationException",
+        "input_schema.properties: Property keys should match pattern '^[a-z]{1,64}$'",
+        Unsuitable),
     (400, "ValidationException", "context_management: Extra inputs are not permitted", Unsuitable),
     (400, "ValidationException", "stop_sequences: each stop sequence must contain non-whitespace",
         Unsuitable),
