@@ -33,7 +33,7 @@ def run(files: Sequence[Path], env: Mapping[str, str]) -> ImportResult:
         source = join(source, _read(file))
     if not source.get("model_list"):
         raise Unreadable(f"{files[0]}: it has no model_list: it is no configuration of LiteLLM")
-    translated = translate(source, _shipped_providers(), look_up, env)
+    translated = translate(source, _shipped("providers"), _shipped("models"), look_up, env)
     if not translated.config.get("models"):
         lost = "; ".join(str(note) for note in translated.notes if note.kind == "lost")
         raise Unreadable(f"{files[0]}: no model of it can be asked here: {lost}")
@@ -57,8 +57,8 @@ def _read(file: Path, depth: int = 0) -> dict[str, Any]:
     return tree
 
 
-def _shipped_providers() -> Mapping[str, Mapping[str, Any]]:
-    """The providers that come with the gateway."""
-    text = shipped("providers.yaml").read_text("utf-8")
-    providers: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)["providers"]
-    return providers
+def _shipped(section: str) -> Mapping[str, Mapping[str, Any]]:
+    """The providers, or the models, that come with the gateway."""
+    text = shipped(f"{section}.yaml").read_text("utf-8")
+    entries: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)[section]
+    return entries

@@ -22,9 +22,10 @@ from tests.docs_tables import ROOT
 
 CASES: Final = Path(__file__).parent / "litellm"
 NAMES: Final = sorted(path.stem for path in CASES.glob("*.yaml"))
-READY: Final[dict[str, Any]] = yaml.safe_load((ROOT / "config/providers.yaml").read_text())[
-    "providers"
-]
+READY, MODELS = (
+    yaml.safe_load((ROOT / f"config/{section}.yaml").read_text())[section]
+    for section in ("providers", "models")
+)
 ENV: Final = {"LITELLM_MASTER_KEY": "sk-master"}
 
 
@@ -36,7 +37,7 @@ def listed(base_url: str, upstream: str) -> Listing:
 
 
 def imported(source: Mapping[str, Any], env: Mapping[str, str] = ENV) -> Imported:
-    return translate(source, READY, listed, env)
+    return translate(source, READY, MODELS, listed, env)
 
 
 def text_of(name: str) -> str:
@@ -75,6 +76,42 @@ def test_it_is_a_sound_configuration(name: str) -> None:
 def test_no_secret_is_copied(name: str) -> None:
     secrets = ("sk-literal-secret", "sk-abcdef", "hunter2", "sk-1234", "sk-master", "u:p@h")
     assert [secret for secret in secrets if secret in printed(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "more", "lacks", "factor", "fee"),
+    [
+        ("openai/gpt-5-mini", {}, "temperature top_p presence_penalty", None, None),
+        ("azure/mine", {}, "temperature top_p presence_penalty", None, None),
+        (
+            "groq/llama-3.1-8b-instant",
+            {"additional_drop_params": ["seed"]},
+            "logit_bias",
+            None,
+            None,
+        ),
+        ("anthropic/claude-opus-4-7", {}, "", "1.35", "10"),
+        ("bedrock/global.anthropic.claude-opus-4-7", {}, "", "1.35", "10"),
+        ("anthropic/claude-opus-4-7", {"input_cost_per_token": "0.00001"}, "", "1.35", "10"),
+        ("openai/gpt-4o", {}, "", None, None),
+    ],
+)
+def test_what_the_catalog_knows_of_a_model_comes_with_it(
+    theirs: str, more: dict[str, Any], lacks: str, factor: str | None, fee: str | None
+) -> None:
+    """A field that it refuses is not sent to it, and its bill is foreseen."""
+    azure = theirs.startswith("azure")
+    params = {"model": theirs, **more} | ({"api_base": "https://x.test"} if azure else {})
+    info = {"base_model": "azure/gpt-5"} if azure else {}
+    entry = {"model_name": "m", "litellm_params": params, "model_info": info}
+    model = imported({"model_list": [entry]}).config["models"]["m"]
+    (host,) = model["deployments"]
+    assert " ".join(host.get("lacks", ())).startswith(lacks)
+    assert bool(host.get("lacks")) == bool(lacks)
+    assert ("seed" in host.get("lacks", ())) == ("additional_drop_params" in more)
+    assert model.get("token_factor") == factor
+    price = host.get("price")
+    assert (price.get("search") if isinstance(price, dict) else None) == fee
 
 
 def mappings(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

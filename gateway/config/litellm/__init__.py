@@ -4,6 +4,7 @@
     reasons    why a reported setting has no place here
     hosts      the stanza of the provider that `azure/gpt-4o` means
     costs      prices, windows and what a model can do
+    known      what the shipped catalog knows of a model beside that
     entries    one entry of `model_list`: a deployment and its provider
     groups     entries of one name: a model
     chains     fallbacks and aliases

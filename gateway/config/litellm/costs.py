@@ -1,7 +1,7 @@
 """What a model costs, how much it holds and what it can do, from an entry and from genai-prices."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -44,18 +44,22 @@ _STAND_INS: Final = {
 
 
 def price_of(
-    name: str, target: Target, params: Section, info: Section, look_up: LookUp, notes: Notes
+    names: Sequence[str],
+    target: Target,
+    params: Section,
+    info: Section,
+    look_up: LookUp,
+    notes: Notes,
 ) -> tuple[str | dict[str, Any] | None, int | None]:
     """The price, None where genai-prices has it; and the context window to write, None where
-    genai-prices has that, too, or it is not known.
+    genai-prices has that, too, or it is not known. `names` are what it may be listed as.
     """
-    stated, base = _stated(params, info), info.text("base_model")
+    stated = _stated(params, info)
     listing = listed(target, look_up)
     if listing.tariff is not None:
         return stated, None
     where = _STAND_INS.get(target.prefix, "")
-    names = (base and base.rpartition("/")[2], target.upstream, name) if where else ()
-    for each in filter(None, names):
+    for each in filter(None, names if where else ()):
         guess = look_up(where, each)
         if guess.tariff is not None:
             if stated is None:

@@ -1,5 +1,6 @@
 """One entry of `model_list`: a deployment of a model, and the provider that has it."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -7,6 +8,7 @@ from msgspec import Struct
 from gateway.config.litellm.costs import LookUp, capabilities, listed, price_of
 from gateway.config.litellm.given import Notes, Section, reference, valid_name
 from gateway.config.litellm.hosts import Target, TargetResolver
+from gateway.config.litellm.known import Known, Shelf
 from gateway.config.litellm.periods import budget
 
 _CHAT: Final = frozenset(("", "chat", "responses"))
@@ -29,10 +31,11 @@ class Entry(Struct, frozen=True):
     lacks: tuple[str, ...]
     regions: tuple[str, ...]
     timeout: str | None
+    token_factor: str | None
 
 
 def read_entry(
-    section: Section, resolver: TargetResolver, look_up: LookUp, notes: Notes
+    section: Section, resolver: TargetResolver, shelf: Shelf, look_up: LookUp, notes: Notes
 ) -> Entry | None:
     """None, and a note, for what cannot be asked here."""
     name = section.text("model_name") or ""
@@ -49,18 +52,21 @@ def read_entry(
         section.discard()
         return None
     rpm, tpm = _either(params, info, "rpm"), _either(params, info, "tpm")
-    price, window = price_of(name, target, params, info, look_up, notes)
+    base = (info.text("base_model") or "").rpartition("/")[2]
+    names = (base, target.upstream, name)
+    price, window = price_of(names, target, params, info, look_up, notes)
     output = info.count("max_output_tokens", "max_tokens")
     stated_max = params.count("max_tokens", "max_completion_tokens")
     if stated_max is not None:
         text = "it is the longest answer here, not what is asked for where a client says nothing"
         notes.add("changed", params.at("max_tokens"), text)
     dropped = params.take("additional_drop_params")
+    known = shelf.find(names[:2])
     return Entry(
         name=name,
         path=section.path,
         target=target,
-        price=price,
+        price=_with_fee(price, known),
         context=info.count("max_input_tokens") or window,
         listed_context=listed(target, look_up).context,
         max_output=output if stated_max is None else stated_max,
@@ -68,12 +74,26 @@ def read_entry(
         weights=(params.count("weight"), rpm, tpm),
         order=params.count("order"),
         limits=tuple(_limits(params, rpm, tpm, notes)),
-        lacks=tuple(str(each) for each in dropped) if isinstance(dropped, list) else (),
+        lacks=_lacks(target, known, dropped if isinstance(dropped, list) else ()),
         regions=tuple(
             valid_name(reference(r)) for r in [params.text("region_name")] if r is not None
         ),
         timeout=params.text("timeout", "request_timeout"),
+        token_factor=known.token_factor,
     )
+
+
+def _with_fee(price: str | dict[str, Any] | None, known: Known) -> str | dict[str, Any] | None:
+    """What searches of the web cost stands beside the rates, also where genai-prices has those."""
+    if isinstance(price, str) or not known.search:
+        return price
+    return {**(price or {}), **known.search}
+
+
+def _lacks(target: Target, known: Known, dropped: Iterable[Any]) -> tuple[str, ...]:
+    """What the deployment says stands in the place of what its provider says, so it says all."""
+    own = (*known.lacks, *map(str, dropped))
+    return tuple(dict.fromkeys((*target.stanza.get("lacks", ()), *own))) if own else ()
 
 
 def _either(params: Section, info: Section, key: str) -> int | None:

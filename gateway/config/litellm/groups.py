@@ -103,6 +103,9 @@ class Groups:
             sizes["max_output"] = str(min(*outputs, context))
         can = frozenset(_ORDER).intersection(*(each.capabilities for each in entries))
         sizes["capabilities"] = [each for each in _ORDER if each in can]
+        factors = [each.token_factor for each in entries if each.token_factor is not None]
+        if factors:
+            sizes["token_factor"] = max(factors, key=float)
         return sizes
 
 

@@ -13,6 +13,7 @@ from gateway.config.litellm.entries import Entry, read_entry
 from gateway.config.litellm.given import Note, Notes, Section
 from gateway.config.litellm.groups import Groups
 from gateway.config.litellm.hosts import TargetResolver
+from gateway.config.litellm.known import Shelf
 from gateway.config.litellm.reasons import CHANGED, LOST, UNKNOWN
 
 
@@ -26,17 +27,19 @@ class Imported(Struct, frozen=True):
 def translate(
     source: Mapping[str, Any],
     shipped: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, Mapping[str, Any]],
     look_up: LookUp,
     env: Mapping[str, str],
 ) -> Imported:
-    """`source` is their YAML as texts. `shipped` are the shipped providers, `look_up` asks
-    genai-prices; of `env` only the master key is read, for its hash.
+    """`source` is their YAML as texts. `shipped` are the shipped providers, `models` the shipped
+    models, `look_up` asks genai-prices; of `env` only the master key is read, for its hash.
     """
     notes, root = Notes(), Section(source, "")
     general, router = root.part("general_settings"), root.part("router_settings")
     settings = root.part("litellm_settings")
     resolver, groups = TargetResolver(shipped, notes), Groups(notes)
-    entries = [read_entry(each, resolver, look_up, notes) for each in root.parts("model_list")]
+    shelf, listed = Shelf(models), root.parts("model_list")
+    entries = [read_entry(each, resolver, shelf, look_up, notes) for each in listed]
     by_name: dict[str, list[Entry]] = {}
     for entry in filter(None, entries):
         by_name.setdefault(entry.name, []).append(entry)
