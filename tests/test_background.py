@@ -456,3 +456,22 @@ async def test_a_stand_in_for_who_failed_is_not_given_again(
     assert (text, reply.candidate.model.name) == ("GOOD one", who)
     assert (responses.size("t") > 0) == is_kept
     await sound(made)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("then", ["cascade", "repair", "retry_cheap", "hedge"])
+async def test_who_is_off_stands_in_for_the_last_tier_whatever_takes_that(
+    then: str, stream: bool
+) -> None:
+    chosen = tactic("vote", None, tactic(then))
+    made, runner = await scene(
+        route(NEVER, strategy=chosen, checks=(GOOD,)),
+        {"a": [well], "c": [faulty]},
+        BAD_PAIR,
+        stream=stream,
+    )
+    reply, text = await given(made, runner)
+    assert (text, reply.candidate.model.name) == ("GOOD one", "a")
+    assert made.upstream.asked == ["c", "a"]
+    assert reply.reason == "passed; guard; c faulty"
+    await sound(made)

@@ -5,6 +5,6 @@
     runner           all of these at once: so many at most, and all settled at the end
     guards           what the guards have seen, as of a second ago; shared by all replicas
 
-core/guard decides, core/guard/guarded.py says what that means for a plan. Nothing here changes an
+core/guard decides, core/guarded_plan.py says what that means for a plan. Nothing here changes an
 answer, and nothing waits for a store: who answers is decided by what is in memory.
 """

@@ -18,7 +18,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.features import read_features
 from gateway.core.flow import Deltas
 from gateway.core.guard import GuardDecision, bucket
-from gateway.core.guard.guarded import applies, compare, kept, smart_instead
+from gateway.core.guarded_plan import applies, compare, kept, smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import AuditPolicy, Ladder
 from gateway.core.money import Nanos

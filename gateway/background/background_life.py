@@ -13,7 +13,7 @@ from gateway.core.accounts import Account, Purse
 from gateway.core.chat import Extras
 from gateway.core.errors import GatewayError
 from gateway.core.first_rung import after
-from gateway.core.guard.guarded import smart_part
+from gateway.core.guarded_plan import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan

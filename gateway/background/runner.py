@@ -12,7 +12,7 @@ from gateway.background.guards import Guards
 from gateway.core import events
 from gateway.core.chat import ChatRequest
 from gateway.core.first_rung import after
-from gateway.core.guard.guarded import smart_instead
+from gateway.core.guarded_plan import smart_instead
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Plan

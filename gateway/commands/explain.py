@@ -14,7 +14,7 @@ from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
 from gateway.core.features import Features, read_features
 from gateway.core.first_rung import after, begin
-from gateway.core.guard.guarded import smart_instead
+from gateway.core.guarded_plan import smart_instead
 from gateway.core.ladder import Ladder, ladders
 from gateway.core.plan import Plan, PlanContext, make_plan
 from gateway.core.plans import Plans

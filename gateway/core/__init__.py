@@ -8,7 +8,7 @@
     what to do     strategy, strategies, judges
     the answer     flow, beside, assembly, checks, scripts, mending, agree, response_cache
     money          money, tariff, usage, billing, tab, periods, leases, calculator
-    trials         trials, guard
+    trials         trials, guard, guarded_plan
     the end        errors, refusals, reason, life_end
     what is told   events, side_events, observers, histogram, life_log, records, redaction, explain
     the world      ports, packages

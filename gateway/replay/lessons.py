@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from gateway.core.chat import Usage
 from gateway.core.errors import InvalidRequest, ShuttingDown
 from gateway.core.first_rung import after
-from gateway.core.guard.guarded import kept
+from gateway.core.guarded_plan import kept
 from gateway.core.learned.signals import of_record, read_signals
 from gateway.core.plan import Plan
 from gateway.replay.lineup import Lineup

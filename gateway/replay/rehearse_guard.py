@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import structs
 
 from gateway.core.guard import Guard, GuardSettings, bucket
-from gateway.core.guard.guarded import applies, compare, kept, learn, smart_instead
+from gateway.core.guarded_plan import applies, compare, kept, learn, smart_instead
 from gateway.core.ladder import Ladder, agreement_of
 from gateway.replay.lineup import Lineup
 from gateway.replay.records import Query, Records

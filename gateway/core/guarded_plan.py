@@ -6,12 +6,13 @@ wherever the plan begins.
 
 from gateway.core.agree import Agreement, key_of
 from gateway.core.agree.groups import same
-from gateway.core.catalog import CASCADE, Tactic
+from gateway.core.catalog import BALLOTS, Tactic
 from gateway.core.chat import Completion
 from gateway.core.first_rung import after
 from gateway.core.guard import Guard, GuardSettings
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Plan, Rung, Skipped
+from gateway.core.strategies import taking
 
 _KEPT = ("agreed", "lone_vote", "passed", "unjudged")
 
@@ -34,13 +35,13 @@ def smart_part(plan: Plan) -> Plan:
 
 def smart_instead(plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
     """The last rung in place of all. Should each call of it fail, those below are asked after all:
-    a guard is no reason to give no answer.
+    a guard is no reason to give no answer. They do not vote with it.
     """
     below, last = plan.rungs[:-1], plan.rungs[-1]
-    then = after(chosen, len(below))
+    then = taking(last, after(chosen, len(below)))
     others = tuple(each for rung in below for each in rung.candidates)
     skipped = tuple(Skipped(each.deployment.name, each.tier, "guard") for each in others)
-    candidates = (*last.candidates, *others) if then.name == CASCADE.name else last.candidates
+    candidates = last.candidates if then.name in BALLOTS else (*last.candidates, *others)
     rungs = (Rung(last.tier, candidates, last.checks),)
     return Plan(rungs, (*plan.skipped, *skipped), max_cost=plan.max_cost), then
 
