@@ -79,7 +79,8 @@ EXTRAS: Final[Mapping[str, str]] = {
 }
 
 ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
-    errors.InvalidRequest: "Not JSON, a wrong type, a value out of range; names the field.",
+    errors.InvalidRequest: "Not JSON, a wrong type, a value out of range: names the field. Or "
+    "more than 1,000 fields.",
     errors.NothingFits: "Every model was ruled out; says why, one by one.",
     errors.Rejected: "The provider finds the request wrong; its own message, code and 4xx.",
     errors.Unsuitable: "Too long, or filtered, for every model asked, in the provider's own words; "

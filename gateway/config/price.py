@@ -3,7 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler, model_validator
@@ -25,6 +25,7 @@ from gateway.config.scalars import (
 from gateway.config.stanza import Stanza
 from gateway.config.zones import Timezone
 from gateway.core import money
+from gateway.core.hours import within
 from gateway.core.money import FREE, nanos
 from gateway.core.tariff import DAY, Step, Tariff, Window
 
@@ -87,6 +88,13 @@ class Hour(Stanza):
     """On whose clock: an IANA name."""
     factor: Factor
     """What all rates are multiplied by in these hours."""
+
+
+def _overlap(one: Hour, other: Hour) -> bool:
+    """Whether a minute of one clock is in both."""
+    (begin, end), (others_begin, others_end) = one.hours, other.hours
+    meet = within(begin, others_begin, end) or within(others_begin, begin, others_end)
+    return meet and one.zone == other.zone
 
 
 class LongPrompt(Stanza):
@@ -171,6 +179,8 @@ class Price(Stanza):
         starts = [step.above for step in self.steps]
         if any(above <= before for before, above in pairwise(starts)):
             raise invalid_hidden("steps must rise: each above more tokens than the one before it")
+        if any(_overlap(one, other) for one, other in combinations(self.windows, 2)):
+            raise invalid_hidden("windows of one zone must not overlap: a minute has one price")
         return self
 
     def tariff(self) -> Tariff | None:

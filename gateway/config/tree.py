@@ -194,7 +194,21 @@ class _Reader:
         for problem in interpolated.problems:
             self.tree.broken.add(path)
             self.tree.fault(path, problem, place)
-        return interpolated.text
+        try:
+            return _paired(interpolated.text)
+        except UnicodeError:
+            self.tree.broken.add(path)
+            self.tree.fault(path, "has half of a character (\\uD800 to \\uDFFF)", place)
+            return interpolated.text
+
+
+def _paired(text: str) -> str:
+    """Of two escapes for one character, as JSON writes an emoji, one is made. Raises UnicodeError
+    for half of one.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def merge(trees: list[Tree]) -> Tree:

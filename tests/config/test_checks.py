@@ -9,6 +9,7 @@ from gateway.core.catalog import Check
 from gateway.core.checks import fault
 from gateway.core.checks.grounding import QUOTATION
 from gateway.core.snapshot import Secret
+from tests.config.texts import SOUND, snapshot
 
 ASKED = {"timeout_ms": 10_000, "on_failure": "skip"}
 HOOK = "https://tests.example/run?key=1"
@@ -56,3 +57,12 @@ def test_a_check_that_is_written_is_one_of_the_core(written: Any, check: Check) 
 
 def test_the_address_of_a_webhook_is_not_shown() -> None:
     assert HOOK not in repr(OneCheck.model_validate({"webhook": HOOK}).check())
+
+
+def test_an_emoji_that_json_writes_as_two_escapes_is_one_character() -> None:
+    text = SOUND + (
+        "tiers: {t: {models: [m1]}}\n"
+        'routes: {r: {tiers: [t], checks: [{judge: {model: m1, rubric: "\\ud83d\\ude00"}}]}}\n'
+    )
+    (check,) = snapshot(text).catalog.routes["r"].checks
+    assert check.options["rubric"] == "\N{GRINNING FACE}"
