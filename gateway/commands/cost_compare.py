@@ -37,6 +37,7 @@ from gateway.core.calculator import (
     one_request,
     spread,
 )
+from gateway.core.usage import Usage
 
 _PARTS: Final = {
     "model": "model",
@@ -236,11 +237,21 @@ def _remarks(found: RecordedUsage, unknown: Sequence[str]) -> list[str]:
         remarks.append(f"not compared, for want of a price here: {', '.join(unknown)}")
     if failed := found.requests - len(found.answers):
         remarks.append(f"without an answer: {failed:,} requests, which only the mix pays for")
+    if beside := sum(map(_is_beside_text, found.answers)):
+        remarks.append(
+            f"with sound, images or searches of the web: {beside:,} answers; what those cost is in"
+            " the mix, and each model alone is priced by text"
+        )
     if found.duplicates:
         remarks.append(f"records that came twice, and count once: {found.duplicates:,}")
     if found.truncated:
         remarks.append(f"files that end within a line, which is left out: {found.truncated:,}")
     return remarks
+
+
+def _is_beside_text(usage: Usage) -> bool:
+    sound = usage.audio_prompt or usage.audio_completion
+    return bool(sound or usage.image_completion or usage.searches)
 
 
 def _rows(comparison: Comparison, own: OwnMachines | None) -> Sequence[Row]:

@@ -219,6 +219,15 @@ def test_a_record_that_came_twice_and_a_torn_line_count_not(tmp_path: Path, cata
     ]
 
 
+def test_what_is_not_priced_by_text_is_told(tmp_path: Path, catalog: str) -> None:
+    searched = record("a1", "r1", usage=Usage(500, 500, searches=2))
+    shown = printed(f"compare {write(tmp_path, [searched])} {catalog}").splitlines()
+    assert shown[-1] == (
+        "with sound, images or searches of the web: 1 answers; what those cost is in the mix, and"
+        " each model alone is priced by text"
+    )
+
+
 def test_a_model_without_a_price_here_is_told(tmp_path: Path) -> None:
     usage = write(tmp_path, USAGE)
     found = told(f"compare {usage} --price small=1/1")
