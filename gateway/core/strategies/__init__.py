@@ -61,6 +61,8 @@ _BALLOT: Final[Mapping[str, Option]] = {
         _one_of("climb", "accept"),
     ),
 }
+_OF_JSON: Final = ("auto", "json")
+"""How answers agree that may be JSON."""
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "arbitrate": _BALLOT,
     "cascade": {},
@@ -121,6 +123,8 @@ def fault(name: str, options: Mapping[str, Any]) -> str | None:
             return f"{name}: {key} must be {known[key].meaning}"
     if options.get("need", 2) > options.get("voters", 2):
         return f"{name}: need must not be more than voters"
+    if options.get("pointers") and options.get("agree", "auto") not in _OF_JSON:
+        return f"{name}: pointers are used with agree: {' or '.join(_OF_JSON)} only"
     return None
 
 
