@@ -13,6 +13,7 @@ from gateway.config.proxy import proxy_of
 from gateway.config.tree import Tree
 from gateway.config.validate import Parts
 from gateway.core.catalog import (
+    TIMEOUT_S,
     Card,
     Catalog,
     Deployment,
@@ -42,6 +43,8 @@ from gateway.core.tariff import Tariff
 from gateway.core.tokens import image_tokens
 
 _DEFAULT_MAX_OUTPUT: Final = 16_384
+_OF_A_HOLD: Final = 0.9
+"""Share of a hold's life that a request may take: it must end before its hold is charged."""
 _PRICE_MISSING: Final = (
     "price missing: genai-prices knows none at {provider}; write price: "
     "{{input: ..., output: ...}} in USD per million tokens, or price: free"
@@ -68,8 +71,9 @@ def build_snapshot(tree: Tree, parts: Parts, models: dict[str, Model]) -> Snapsh
         name: marked(s.route(name, parts.begins.get(name)), providers)
         for name, s in parts.routes.items()
     }
+    timeout_s = min(TIMEOUT_S, _OF_A_HOLD * parts.redis.hold_ttl_s)
     return Snapshot(
-        catalog=Catalog(models, tiers, routes, left_out_models(tree, parts)),
+        catalog=Catalog(models, tiers, routes, left_out_models(tree, parts), timeout_s),
         providers=providers,
         tenants=build_tenants(parts),
         ledger=build_ledger(parts.redis),

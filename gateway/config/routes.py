@@ -27,7 +27,7 @@ from gateway.config.tags import tag_value
 from gateway.config.trials import Canary, Guard, Shadow
 from gateway.config.zones import Timezone
 from gateway.core import catalog, rules
-from gateway.core.catalog import OnDisconnect, Per
+from gateway.core.catalog import TIMEOUT_S, OnDisconnect, Per
 from gateway.core.checks import NAMED
 from gateway.core.learned import Learned
 from gateway.core.money import nanos
@@ -212,8 +212,10 @@ class Route(Stanza):
     learned: Learning | None = None
     """Begin at the tier with the least expected cost whose answer is likely to pass. Default:
     always at the first."""
-    timeout_s: Seconds = 120.0
-    """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`."""
+    timeout_s: Seconds = TIMEOUT_S
+    """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`. A request for a
+    tier or a model has 120 s, or nine tenths of `redis.hold_ttl_s` where that is less.
+    """
     on_disconnect: Annotated[
         OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), enum_schema(ON_DISCONNECT)
     ] = "cancel"

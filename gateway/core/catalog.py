@@ -35,6 +35,8 @@ class Tactic(Struct, frozen=True):
 
 
 CASCADE: Final = Tactic()
+TIMEOUT_S: Final = 120.0
+"""For a request as a whole, where nothing else is configured."""
 BALLOTS: Final = ("arbitrate", "vote")
 """Names of those that ask several models and compare what they say."""
 
@@ -167,7 +169,7 @@ class Route(Struct, frozen=True):
     tiers: tuple[str, ...]
     strategy: Tactic = CASCADE
     checks: tuple[Check, ...] = ()
-    timeout_s: float = 120.0
+    timeout_s: float = TIMEOUT_S
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 30.0
     order: Order = "listed"
@@ -192,6 +194,8 @@ class Catalog(Struct, frozen=True):
     routes: Mapping[str, Route]
     left_out: Mapping[str, str] = {}
     """Models that cannot be asked, and why: none of their providers is configured."""
+    timeout_s: float = TIMEOUT_S
+    """Seconds that a request for a tier or a model may take: only a route has its own."""
 
 
 Period = Literal["minute", "hour", "day", "week", "month", "total"]

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from gateway.core.agree import Agreement
 from gateway.core.catalog import (
     CASCADE,
+    TIMEOUT_S,
     Cache,
     Catalog,
     Check,
@@ -28,7 +29,6 @@ from gateway.core.trials import Canary, GuardSettings, Shadow, chosen
 
 NO_TIER: Final = "none"
 """The tier of a model that is in none."""
-_DEFAULT_TIMEOUT_S: Final = 120.0
 
 
 class StepModel(Struct, frozen=True):
@@ -76,7 +76,7 @@ class Ladder(Struct, frozen=True):
     name: str
     steps: tuple[Step, ...]
     strategy: Tactic = CASCADE
-    timeout_s: float = _DEFAULT_TIMEOUT_S
+    timeout_s: float = TIMEOUT_S
     on_disconnect: OnDisconnect = "cancel"
     drain_s: float = 0.0
     ordered: bool = False
@@ -114,6 +114,7 @@ class Ladder(Struct, frozen=True):
 def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
     """Every name that a request may ask for: routes, tiers, models, "provider/model"."""
     named: dict[str, Ladder] = {}
+    timeout_s = catalog.timeout_s
     home: dict[str, str] = {}
     routed = [name for route in catalog.routes.values() for name in route.tiers]
     for tier_name in (*routed, *catalog.tiers):
@@ -123,14 +124,16 @@ def ladders(catalog: Catalog) -> Mapping[str, Ladder]:
         tier_name = home.get(model.name, NO_TIER)
         for deployment in model.deployments:
             alone = Step(tier_name, (StepModel(model, (deployment,)),))
-            named[deployment.name] = Ladder(deployment.name, (alone,))
+            named[deployment.name] = Ladder(deployment.name, (alone,), timeout_s=timeout_s)
         models = (model, *(catalog.models[name] for name in model.fallbacks))
         places = tuple(StepModel(each, each.deployments) for each in models)
         steps = (Step(tier_name, places),)
-        named[model.name] = Ladder(model.name, steps, ordered=_observed(steps))
+        ordered = _observed(steps)
+        named[model.name] = Ladder(model.name, steps, timeout_s=timeout_s, ordered=ordered)
     climb = tuple(_step(catalog, tier) for tier in catalog.tiers.values())
     for at, name in enumerate(catalog.tiers):
-        named[name] = Ladder(name, climb[at:], ordered=_observed(climb[at:]))
+        ordered = _observed(climb[at:])
+        named[name] = Ladder(name, climb[at:], timeout_s=timeout_s, ordered=ordered)
     for route in catalog.routes.values():
         named[route.name] = _of_route(catalog, route)
     moved = {

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from gateway.config.schema import schema
 from gateway.core.catalog import Cache, Check, Route, Rule
+from gateway.core.ladder import ladders
 from gateway.core.money import nanos
 from gateway.core.rules import Between, Hours, When
 from gateway.core.strategies import tactic
@@ -142,3 +143,14 @@ def test_a_cache(written: str, cache: Cache) -> None:
 
 def test_nothing_is_kept_unless_a_route_says_so() -> None:
     assert snapshot(f"{SOUND}{ROUTES}      []\n").catalog.routes["auto"].cache is None
+
+
+@pytest.mark.parametrize(("hold_ttl_s", "timeout_s"), [(600, 120), (100, 90)])
+def test_what_no_route_bounds_ends_before_its_hold(hold_ttl_s: int, timeout_s: float) -> None:
+    text = f"{SOUND}tiers: {{cheap: {{models: [m1]}}}}\nredis: {{hold_ttl_s: {hold_ttl_s}}}\n"
+    named = ladders(snapshot(text).catalog)
+    assert {name: each.timeout_s for name, each in named.items()} == {
+        "local/m1": timeout_s,
+        "m1": timeout_s,
+        "cheap": timeout_s,
+    }
