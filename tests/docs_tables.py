@@ -113,28 +113,31 @@ ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
 
 FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
     errors.Unreachable: "No connection.",
-    errors.Reset: "Closed before a byte of the answer, within a second; or reset, within ten.",
+    errors.Reset: "Before any byte of the answer, the connection was closed within a second, or "
+    "reset within ten.",
     errors.TimedOut: "No answer in time.",
     errors.Throttled: "429.",
     errors.Overloaded: "503 or 529.",
     errors.Faulty: "Another 5xx.",
-    errors.Broken: "Bytes that cannot be read, or too few of them; or closed later than that.",
-    errors.Misconfigured: "401, 402, 403, 404 or 410: our key, or our name of the model.",
-    errors.Unsuitable: "Too long, or filtered, for this model; or it cannot honour a field.",
+    errors.Broken: "An unreadable or incomplete answer, or a connection closed later than for "
+    "`reset`.",
+    errors.Misconfigured: "401, 402, 403, 404 or 410: the key, the account or the model's "
+    "upstream name is wrong.",
+    errors.Unsuitable: "Too long, or filtered, for this model; or a field that it cannot honour.",
     errors.Rejected: "Another 4xx.",
 }
 
 _UNHEARD: Final = (errors.ClientError, errors.Unavailable, errors.ClientGone)
 """What is never raised as such, or heard by nobody."""
 _RETRIES: Final = {
-    "same": "the same once more, then another",
+    "same": "the same again, then another candidate",
     "elsewhere": "another candidate",
-    "never": "nobody",
+    "never": "none",
 }
 _BILLS: Final = {
     "nothing": "nothing",
     "prompt": "the prompt",
-    "counted": "the prompt, and what had come",
+    "counted": "the prompt, and what had arrived",
 }
 
 
@@ -185,7 +188,7 @@ def errors_table() -> str:
 
 def failures_table() -> str:
     """What can become of one call to a provider."""
-    heads = ("kind", "what happened", "then asked", "is charged", "counts against its health")
+    heads = ("kind", "cause", "next call", "charged", "counts against its health")
     return _table(
         heads,
         (
