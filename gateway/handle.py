@@ -291,7 +291,9 @@ class Life(Struct, eq=False):
                 tab.spent,
                 answer,
             )
-        world.emit[type(event)](event)
-        world.ledger.leave(self.purse, about.request_id)
+        try:
+            world.emit[type(event)](event)
+        finally:  # its place is free, whatever an observer thinks of it
+            world.ledger.leave(self.purse, about.request_id)
         if self._auditor is not None and candidate and isinstance(event, Replied):
             self._auditor.finished(candidate, why)

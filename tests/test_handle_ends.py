@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.accounts import Purse
 from gateway.core.chat import Extras, Usage
 from gateway.core.errors import (
     Broken,
@@ -18,7 +19,7 @@ from gateway.core.errors import (
     TimedOut,
     UpstreamError,
 )
-from gateway.core.events import Denied, Dropped, Event, FellBack, Reserved, Settled
+from gateway.core.events import Denied, Dropped, Event, FellBack, Replied, Reserved, Settled
 from gateway.core.health import FEWEST
 from tests.lives import (
     ANSWER,
@@ -37,6 +38,7 @@ from tests.lives import (
     told,
     well,
     whole,
+    wrong,
 )
 
 # A flow that breaks --------------------------------------------------------------------------
@@ -204,6 +206,30 @@ async def test_an_observer_with_a_bug(kind: type[Event], stream: bool) -> None:
         await hear(scene.life)
     assert len(told(scene, Denied)) == 1
     await whole(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", [Replied, Denied, Dropped], ids=lambda kind: kind.__name__)
+async def test_an_observer_with_a_bug_costs_no_place(kind: type[Event], stream: bool) -> None:
+    left: list[str] = []
+
+    class Places(FarLedger):
+        def leave(self, purse: Purse, life: str) -> None:
+            left.append(life)
+
+    turn = wrong if kind is Denied else well
+    scene = stage(
+        "open", {"a": [turn]}, stream=stream, observer=breaks_at(kind),
+        far="send" if kind is Dropped else "",
+    )  # fmt: skip
+    scene.life.world = replace(scene.life.world, ledger=Places(scene.clock, scene.far))
+    task = asyncio.create_task(hear(scene.life))
+    if kind is Dropped:
+        await scene.far.reached.wait()
+        task.cancel()
+    with pytest.raises(RuntimeError):
+        await task
+    assert left == ["r"]
 
 
 # Health --------------------------------------------------------------------------------------

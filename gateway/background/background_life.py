@@ -70,8 +70,8 @@ class BackgroundLife(Life):
             pass
         finally:
             seconds = self.world.clock() - self.began
-            self.world.observe(events.AuditEnded(self.about, self.kind, outcome, seconds))
             self.world.ledger.leave(self.purse, self.about.request_id)
+            self.world.observe(events.AuditEnded(self.about, self.kind, outcome, seconds))
         return verdict, outcome
 
     def _read(self) -> None:
