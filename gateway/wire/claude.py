@@ -1,5 +1,5 @@
 """Claude at every provider: the model generation from its name, thinking and sampling parameters,
-and what only Anthropic's own API accepts. Thinking blocks are in thoughts.py.
+what only Anthropic's own API accepts, and what Claude refuses. Thinking blocks are in thoughts.py.
 
 Sources: Anthropic's pages on adaptive thinking, effort, extended and preserved thinking, and the
 migration guides for 4.6, 4.7, and each model of 5 and 5.5.
@@ -27,6 +27,19 @@ BUDGETS: Final[Mapping[str, int]] = {
 }
 """Thinking tokens, for models that take a budget; at most half of the output limit is used."""
 EFFORTS: Final = ("none", *BUDGETS)
+
+REFUSALS: Final = (
+    "context limit", "context window", "content filter", "this model", "when tool_choice forces",
+    "in `thinking` block", "in `redacted_thinking` block", "expected `thinking`",
+    "blocks in the latest assistant message", "image exceeds", "max allowed size",
+    "pdf pages may be provided", "extra inputs are not permitted", "invalid beta flag",
+    "input_schema does not support",  # a union, which OpenAI and Gemini take
+    "property keys should match", "schemas contains too many", "schema is too complex",
+    "compiled grammar is too large",
+)  # fmt: skip
+"""Parts, in lower case, of messages of Claude's 400s, whichever host passes them on: a model of
+another vendor may take the request.
+"""
 
 FORGIVING: Final = "thinking-binding-controls-2026-08-01"
 """The name for `anthropic-beta` that must be sent with `block_binding`. Bedrock and Vertex AI

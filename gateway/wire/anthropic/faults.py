@@ -18,6 +18,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
+from gateway.wire.claude import REFUSALS
 from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {**faults.BY_STATUS, 408: TimedOut}
@@ -44,31 +45,13 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("prompt is too long", Unsuitable),
     ("exceeded model token limit", Unsuitable),
     ("exceeds max length", Unsuitable),
-    ("context limit", Unsuitable),
-    ("context window", Unsuitable),
-    ("content filter", Unsuitable),
-    ("maximum allowed number of output tokens", Unsuitable),
-    ("this model", Unsuitable),
-    ("when tool_choice forces", Unsuitable),
-    ("in `thinking` block", Unsuitable),
-    ("in `redacted_thinking` block", Unsuitable),
-    ("blocks in the latest assistant message", Unsuitable),
-    ("expected `thinking`", Unsuitable),
-    ("first message must use", Unsuitable),
-    ("image exceeds", Unsuitable),
     ("request exceeds the maximum", Unsuitable),
-    ("max allowed size", Unsuitable),
-    ("pdf pages may be provided", Unsuitable),
     ("unable to download the file", Unsuitable),  # by its URL, as others may
     ("robots.txt", Unsuitable),
-    ("extra inputs are not permitted", Unsuitable),
-    ("invalid beta flag", Unsuitable),
     ("for the `anthropic-beta` header", Unsuitable),
-    ("input_schema does not support", Unsuitable),  # a union, which OpenAI and Gemini take
-    ("property keys should match", Unsuitable),
-    ("schemas contains too many", Unsuitable),
-    ("schema is too complex", Unsuitable),
-    ("compiled grammar is too large", Unsuitable),
+    ("maximum allowed number of output tokens", Unsuitable),
+    ("first message must use", Unsuitable),
+    *((words, Unsuitable) for words in REFUSALS),
 )
 """400s whose message says that it is our configuration, or a limit of this model only."""
 

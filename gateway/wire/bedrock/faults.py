@@ -17,6 +17,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
+from gateway.wire.claude import REFUSALS
 from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
 _BY_NAME: Final[Mapping[str, Kind]] = {
@@ -59,32 +60,15 @@ _BY_MESSAGE: Final[tuple[tuple[str, Kind], ...]] = (
     ("too many tokens", Unsuitable),
     ("too many input tokens", Unsuitable),
     ("maximum tokens", Unsuitable),
-    ("context limit", Unsuitable),
     ("context length", Unsuitable),
-    ("context window", Unsuitable),
-    ("content filter", Unsuitable),
-    ("this model", Unsuitable),
-    ("when tool_choice forces", Unsuitable),
-    ("in `thinking` block", Unsuitable),
-    ("in `redacted_thinking` block", Unsuitable),
-    ("blocks in the latest assistant message", Unsuitable),
     ("cannot contain reasoning content", Unsuitable),
-    ("expected `thinking`", Unsuitable),
     ("must contain non-whitespace", Unsuitable),
-    ("image exceeds", Unsuitable),
     ("too many images", Unsuitable),
-    ("max allowed size", Unsuitable),
-    ("pdf pages may be provided", Unsuitable),
-    ("extra inputs are not permitted", Unsuitable),
-    ("invalid beta flag", Unsuitable),
-    ("property keys should match", Unsuitable),
-    ("schemas contains too many", Unsuitable),
-    ("schema is too complex", Unsuitable),
-    ("compiled grammar is too large", Unsuitable),
     ("the model that you are using", Unsuitable),
     ("malformed input request", Unsuitable),
     ("not supported", Unsuitable),
     ("not support", Unsuitable),
+    *((words, Unsuitable) for words in REFUSALS),
 )
 """ValidationExceptions whose message says that it is our configuration, or this model only."""
 

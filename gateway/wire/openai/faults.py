@@ -22,6 +22,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.wire import faults
+from gateway.wire.claude import REFUSALS
 from gateway.wire.faults import Kind, kind_by_message, retry_after, shorten
 
 _BY_STATUS: Final[Mapping[int, Kind]] = {
@@ -121,15 +122,22 @@ _TOO_LONG_OR_FILTERED: Final = tuple(
 _THIS_MODEL: Final = tuple(
     (words, Unsuitable)
     for words in (
-        "this model", "does not support", "doesn't support", "not supported",
+        "does not support", "doesn't support", "not supported",
         "is unsupported", "unknown field",
         "unknown variant",
-        "unrecognized request argument", "unknown parameter", "extra inputs are not permitted",
+        "unrecognized request argument", "unknown parameter",
         "for non-streaming calls", "must have stream=true",  # Qwen, Fireworks
         # Kimi, DeepSeek; models in vLLM, by their kind, their template and how it was started
         "incompatible with thinking", "response_format type is unavailable",
         "is not a multimodal model", "may be provided in one", "roles must alternate",
         "requires --enable-auto-tool-choice",
+        # The templates of Qwen and Mistral, in vLLM and at Mistral
+        "system message must be at the beginning", "no user query found",
+        "unexpected role", "expected last role", "tool call id was",
+        # A chat whose thoughts are lost, or another model's: DeepSeek, Kimi, Gemini
+        "must be passed back", "reasoning_content is missing",
+        "thought_signature", "thought signature",
+        *REFUSALS,
     )
 )  # fmt: skip
 """Phrases in a 400 or 422: another model or host may accept the request."""
