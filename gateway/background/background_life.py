@@ -17,6 +17,7 @@ from gateway.core.guarded_plan import smart_part
 from gateway.core.health import RetryBudget
 from gateway.core.ladder import Ladder
 from gateway.core.plan import Candidate, Plan
+from gateway.core.plans import Plans
 from gateway.core.records.record import BEHIND
 from gateway.core.strategy import Cause, Outcome, Round, Stopped, Verdict
 from gateway.core.tab import Tab
@@ -50,7 +51,8 @@ class BackgroundLife(Life):
         asked, about = life.request, life.about
         extras = Extras(asked.extras.region, asked.extras.max_cost_usd, tags=asked.extras.tags)
         request = structs.replace(asked, stream=False, include_usage=False, extras=extras)
-        world = replace(life.world, retries=retries, audits=None)
+        # Its ladder is made for it alone: nobody would find its plan among those that are kept.
+        world = replace(life.world, retries=retries, audits=None, plans=Plans())
         name = f"{about.request_id}{BEHIND}{kind}"
         about = structs.replace(about, request_id=name, stream=False)
         given = world, life.tenant, without_places(life.purse), request, about
