@@ -57,8 +57,8 @@ CHECKS: Final[Mapping[str, CheckFn]] = {
 }
 
 ASKED: Final[Mapping[str, str]] = {
-    "judge": "Another model of the catalog finds that the answer meets a rubric.",
-    "webhook": "The owner's own test runner says so.",
+    "judge": "Another model of the catalog finds that the answer meets your rubric.",
+    "webhook": "Your own test runner says that it passes.",
 }
 """Checks that ask somebody: who needs I/O does not look at what fails the others."""
 

@@ -37,7 +37,7 @@ _ROLE: Final = msgspec.json.Decoder(_Role)
 
 
 def confidence(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """The answer says CONFIDENCE: HIGH. JSON and tool calls are not asked to."""
+    """The answer says CONFIDENCE: HIGH. Tool calls, and JSON if asked for, always pass."""
     if all_calls(choice) or asks_for_json(request):
         return None
     marks = _marks(choice.text or "")

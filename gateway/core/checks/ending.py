@@ -9,7 +9,7 @@ _ANSWERS: Final = ("audio", "function_call", "images")
 
 
 def complete(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """The answer was not cut at its token limit."""
+    """The answer was not cut off at its token limit."""
     return "it was cut at its token limit" if choice.finish == "length" else None
 
 

@@ -25,7 +25,7 @@ _NOT_WORDS: Final = re.compile(r"[\W_]+")
 
 
 def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """Everything that the text cites occurs in the request's own messages."""
+    """Everything that the text cites occurs in the request's messages."""
     text = choice.text or ""
     pattern = options.get("pattern", QUOTATION)
     expression = compiled(pattern) if text else None

@@ -39,7 +39,7 @@ def wants_json(request: ChatRequest, options: Mapping[str, Any]) -> bool:
 def json_if_requested(
     choice: Choice, request: ChatRequest, options: Mapping[str, Any]
 ) -> str | None:
-    """The text is JSON, and fits the schema, when the request's `response_format` asks for it."""
+    """If the request's `response_format` asks for JSON, the text is JSON and fits its schema."""
     always = options and options.get("always")
     if "response_format" not in request.fields and not always:
         return None

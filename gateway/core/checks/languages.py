@@ -104,8 +104,8 @@ _OF_WORD: Final = {
 
 
 def language(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """The text is in the language that is configured, or that of the request, as far as its
-    script and its most common words tell.
+    """The text is in the configured language, or that of the request, judged by its script and
+    its most common words.
     """
     text = choice.text or ""
     wanted = expected(request, options) if text else frozenset()

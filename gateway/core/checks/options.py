@@ -36,23 +36,27 @@ _ASKED: Final = {
     ),
     "on_failure": Option(
         str,
-        f"{', '.join(ON_FAILURE)}: what becomes of the answer when there is no verdict; "
+        f"{', '.join(ON_FAILURE)}: what happens to the answer if there is no verdict; "
         f"default {ON_FAILURE[0]}",
         usable=lambda value: value in ON_FAILURE,
     ),
 }
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
-    "citation": {"pattern": Option(str, r"a citation; default `\[\d+\]`", usable=compiled)},
+    "citation": {
+        "pattern": Option(
+            str, r"a regular expression for a citation; default `\[\d+\]`", usable=compiled
+        )
+    },
     "cites_context": {
         "pattern": Option(
             str,
-            "a citation, or with a group what of it must occur; "
+            "a regular expression for a citation; with a group, that part must occur; "
             "default a quotation of 20 characters or more",
             usable=compiled,
         )
     },
     "json_if_asked": {
-        "always": Option(bool, "true or false: want JSON whatever the request says"),
+        "always": Option(bool, "true or false: require JSON whatever the request says"),
     },
     "judge": {
         "model": Option(str, "a model, tier or route of the catalog", required=True),
@@ -87,14 +91,14 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "schema": {
         "schema": Option(
             str,
-            "a JSON Schema, as a text; default that of the request",
+            "a JSON Schema, as a string; default that of the request",
             usable=lambda value: usable(value.encode("utf-8", "replace")),
         ),
         "fix": Option(bool, "true or false: give the client clean JSON"),
     },
     "sql": {"dialect": Option(str, "one that sqlglot knows", usable=known_dialect)},
     "webhook": {
-        "url": Option(Secret, "an http or https URL; only here", required=True),
+        "url": Option(Secret, "an http or https URL; only in the configuration", required=True),
         **_ASKED,
     },
 }

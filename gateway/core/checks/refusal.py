@@ -61,7 +61,7 @@ _BY_FIRST_WORD: Final = _by_first_word()
 
 
 def not_refused(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """The answer was not filtered and is not a refusal, by its fields or its first words."""
+    """The answer was not filtered, and is no refusal by its fields or first words."""
     if choice.finish == "content_filter":
         return FILTERED
     if choice.refusal:

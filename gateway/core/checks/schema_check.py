@@ -14,8 +14,8 @@ from gateway.core.mending import with_texts
 
 
 def schema(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """The text is JSON that fits a schema: the configured one, else that of the request's
-    `response_format`; without either, anything passes.
+    """The text is JSON that fits the configured schema, else that of the request's
+    `response_format`. Without either, anything passes.
     """
     wanted = _schema(request, options)
     if wanted is None or calls_tool(choice):

@@ -38,8 +38,8 @@ _NO_CALLS: Final = Raw(b"null")
 
 
 def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
-    """Each tool call has its own id and names a declared tool with arguments that fit it, one that
-    `tool_choice` allows; and one that it demands is made.
+    """Each tool call has its own id, names a declared tool that `tool_choice` allows, and has
+    arguments that fit it. A call that `tool_choice` requires is made.
     """
     fields = request.fields
     calls = all_calls(choice)
