@@ -67,6 +67,10 @@ class PlainProtocol(HttpToolsProtocol):
     _vain = 0
     _served: RequestResponseCycle | None = None
     """What is being answered; `cycle` is what came last, and may have to wait for its turn."""
+    _in_body = False
+    """Whether some of the body of `cycle` is still to come."""
+    _fault: GatewayError | None = None
+    """What ends the connection, once all that came before it is answered."""
 
     def __init__(self, door: Door, timeouts: ClientTimeouts, *its: Any, **more: Any) -> None:
         super().__init__(*its, **more)
@@ -81,6 +85,8 @@ class PlainProtocol(HttpToolsProtocol):
         self.idle.enter(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._fault is not None:
+            return  # nobody knows where another request begins
         self._vain += len(data)  # unless something comes of it
         super().data_received(data)
         if self.transport.is_closing():
@@ -114,11 +120,13 @@ class PlainProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() < "1.1":
             self.expect_100_continue = False  # it knows no 100
         super().on_headers_complete()
+        self._in_body = True
         if method == b"CONNECT":
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         if not self.again:
+            self._in_body = False
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -127,6 +135,8 @@ class PlainProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # `idle` says how long, and a timer would keep us
         if self.transport.is_closing():
             self.backlog.watch(self.transport)
+        elif self._fault is not None:
+            self._end_if_answered(self._fault)
         elif self.cycle.response_complete:
             self.idle.enter(self)
 
@@ -176,11 +186,23 @@ class PlainProtocol(HttpToolsProtocol):
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:
-        """The connection ends with it, since nobody knows where the next request begins. Within
-        another answer there is nothing to tell: that breaks off.
-        """
-        cycle = self._served
-        if cycle is None or cycle.response_complete or not cycle.response_started:
+        """The connection ends with it, behind the answers to all requests that came whole."""
+        self._fault = error
+        cycle = self.cycle
+        if not self._in_body:
+            self._end_if_answered(error)
+        elif self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            self._end_if_answered(error)
+        else:
+            self._end(None if cycle.response_started else error)
+
+    def _end_if_answered(self, error: GatewayError) -> None:
+        if not self.pipeline and (self._served is None or self._served.response_complete):
+            self._end(error)
+
+    def _end(self, error: GatewayError | None) -> None:
+        if error is not None:
             self._tell(error)
         self.transport.close()
         self.backlog.watch(self.transport)

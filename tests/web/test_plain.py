@@ -285,11 +285,12 @@ async def test_so_many_may_wait_behind_a_request_and_no_more(service: Running, d
             await asyncio.sleep(0)
         assert line.heard.count(b"HTTP/1.1 200 ") == 101
         line.heard = b""
-        await line.sends((OTHER + b"\r\n") * 10_000)
+        line.protocol.data_received((OTHER + b"\r\n") * 10_000)
         assert len(line.protocol.pipeline) == 100
-        assert line.heard.startswith(b"HTTP/1.1 400 ")
+        while not line.closed:
+            await asyncio.sleep(0)
+        assert statuses(line.heard) == [200] * 101 + [400]
         assert b"Wait for answers: more than 100 " in line.heard
-        assert line.closed
         await line.hangs_up()
 
 
@@ -325,19 +326,35 @@ async def test_who_reads_no_answer_of_the_hot_path_is_given_none_of_another(
     await line.hangs_up()
 
 
-async def answers_half(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"half", "more_body": True})
-    await receive()
-    await receive()
+class Halves:
+    """Answers in two halves, the second when it is let."""
+
+    def __init__(self) -> None:
+        self.lets = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await self.lets.wait()
+        await send({"type": "http.response.body", "body": b"rest"})
+
+
+def statuses(heard: bytes) -> list[int]:
+    return [int(each[:3]) for each in heard.split(b"HTTP/1.1 ")[1:]]
 
 
 @pytest.mark.parametrize("ahead", [b"", OTHER + b"\r\n"], ids=["alone", "with another behind it"])
-@pytest.mark.parametrize("more", [LINES * 50, b"no HTTP\r\n\r\n"], ids=["too long", "no HTTP"])
+@pytest.mark.parametrize(
+    ("more", "ends"),
+    [(LINES * 50, 431), (b"no HTTP\r\n\r\n", 400), (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400)],
+    ids=["too long", "no HTTP", "HTTP/2"],
+)
 async def test_nothing_is_told_within_another_answer(
-    service: Running, more: bytes, ahead: bytes
+    service: Running, more: bytes, ends: int, ahead: bytes
 ) -> None:
-    line = Line(service, answers_half)
+    """What was asked before is answered first, all of it: that was lost."""
+    halves = Halves()
+    line = Line(service, halves)
     await line.sends(OTHER + b"\r\n")
     while b"half" not in line.heard:
         await asyncio.sleep(0)
@@ -345,7 +362,44 @@ async def test_nothing_is_told_within_another_answer(
     await line.sends(ahead)
     await line.sends(OTHER if more.startswith(LINES) else more)
     await line.sends(more)
-    assert (line.closed, line.heard) == (True, heard)
+    await line.sends(OTHER + b"\r\n")
+    assert (line.closed, line.heard) == (False, heard)
+    halves.lets.set()
+    async with asyncio.timeout(30):
+        while not line.closed:
+            await asyncio.sleep(0)
+    assert statuses(line.heard) == [200] * (2 if ahead else 1) + [ends]
+    assert line.heard.count(b"rest\r\n0\r\n\r\n") == (2 if ahead else 1)
+    await line.hangs_up()
+
+
+BROKEN = CHUNKED + b"no chunk\r\n"
+"""A request whose body breaks off into something else."""
+
+
+@pytest.mark.parametrize("door", [hot, plain])
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (OTHER + b"\r\n" + b"no HTTP\r\n\r\n", [200, 400]),
+        ((OTHER + b"\r\n") * 3 + b"no HTTP\r\n\r\n", [200, 200, 200, 400]),
+        (OTHER + b"\r\n" + BROKEN, [200, 400]),
+        (BROKEN, [400]),
+        (BROKEN + OTHER + b"\r\n", [400]),
+        (CHUNKED.replace(KEY.encode(), b"tg-nobody"), [401]),
+    ],
+    ids=["one", "three", "before half a request", "half a request", "and more", "refused"],
+)
+async def test_what_was_asked_before_it_is_answered(
+    service: Running, sent: bytes, expected: list[int], door: Any
+) -> None:
+    line = Line(service, door=door)
+    await line.sends(sent)
+    async with asyncio.timeout(30):
+        while len(statuses(line.heard)) < len(expected):
+            await asyncio.sleep(0)
+    await line.sends(b"no chunk\r\n")  # within a body that was refused there is nothing to tell
+    assert (line.closed, statuses(line.heard)) == (True, expected)
     await line.hangs_up()
 
 
