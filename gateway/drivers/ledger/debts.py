@@ -1,15 +1,17 @@
 """Commands that failed to reach Redis: kept in memory, and retried until they do.
 
 Each is idempotent, so one whose reply was lost may be sent again. If the process dies, the hold
-expires and is charged at its ceiling: never too little.
+expires and is charged at its ceiling: never too little. One that fails goes to the end of its
+queue: a home that cannot be written to must not hold up the others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.core.events import LedgerTook
 from gateway.core.ports import Clock, Observer
+from gateway.drivers.redis.cluster import first_key
 from gateway.drivers.redis.wire import RedisError
 
 _MAX_QUEUED: Final = 10_000
@@ -36,6 +38,10 @@ class Debt:
         self.fallback = fallback
         self.since = since
         self.maybe_executed = False
+
+
+def _since(debt: Debt) -> float:
+    return debt.since
 
 
 class Debts:
@@ -71,8 +77,8 @@ class Debts:
         if self._closed:
             self._give_up(debt, "closed")
             return
-        if len(owed) > _MAX_QUEUED:
-            self._give_up(next(iter(owed.values())), "overflow")  # the oldest: its hold ends first
+        if len(owed) > _MAX_QUEUED:  # the oldest: its hold ends first
+            self._give_up(min(owed.values(), key=_since), "overflow")
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._pay())
 
@@ -87,15 +93,11 @@ class Debts:
             self._task.cancel()
             await asyncio.wait([self._task])
         self._closed = True
-        for debt in self._all():
+        for debt in (*self._owed.values(), *self._leaves.values()):
             self._give_up(debt, "closed")
 
     def _queue(self, op: str) -> dict[bytes, Debt]:
         return self._leaves if op == "leave" else self._owed
-
-    def _all(self) -> list[Debt]:
-        """Voids come before leaves: a late reserve must be voided before its request leaves."""
-        return [*self._owed.values(), *self._leaves.values()]
 
     async def _final_rounds(self) -> None:
         """More than one round, since a reply may add a fallback."""
@@ -109,14 +111,24 @@ class Debts:
             wait = _FIRST_WAIT_S if await self._round() else min(2 * wait, _LONGEST_WAIT_S)
 
     async def _round(self) -> bool:
-        """Send all, until one fails. Whether any succeeded."""
+        """Try all, the leaves last, and none of a home where a void is still owed: a late reserve
+        must be voided before its request leaves. Whether any succeeded.
+        """
+        settled = await self._send_all([*self._owed.values()])
+        unvoided = {first_key(debt.command) for debt in self._owed.values() if debt.op == "void"}
+        leaves = [*self._leaves.values()]
+        if unvoided:
+            leaves = [debt for debt in leaves if first_key(debt.command) not in unvoided]
+        return await self._send_all(leaves) or settled
+
+    async def _send_all(self, waiting: Sequence[Debt]) -> bool:
+        """Send them, until as many fail as are sent at once. Whether any succeeded."""
         answered = False
-        waiting = self._all()
         for start in range(0, len(waiting), _AT_ONCE):
             batch = waiting[start : start + _AT_ONCE]
             results = await asyncio.gather(*map(self._attempt, batch))
             answered = answered or any(results)
-            if not all(results):
+            if not any(results):
                 break
         return answered
 
@@ -130,6 +142,9 @@ class Debts:
             reply = await self._send(debt.command)
         except RedisError as failure:
             debt.maybe_executed = debt.maybe_executed or failure.sent
+            queue = self._queue(debt.op)
+            if queue.pop(debt.command, None) is not None:
+                queue[debt.command] = debt
             self._observe(LedgerTook(debt.op, self._clock() - now, failure.kind))
             return False
         except asyncio.CancelledError:
