@@ -101,6 +101,10 @@ class PlainProtocol(HttpToolsProtocol):
         self._vain = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_body:  # else it is a trailer, which may say nothing of who asks for what
+            super().on_header(name, value)
+
     def on_body(self, body: bytes) -> None:
         self._vain = 0
         super().on_body(body)

@@ -238,6 +238,34 @@ async def test_who_connects_and_says_nothing_is_not_waited_for(service: Running)
 
 
 @pytest.mark.parametrize("door", [hot, plain])
+@pytest.mark.parametrize("cut", [10_000, 1])
+@pytest.mark.parametrize(
+    ("key", "trailer", "expected"),
+    [
+        (KEY, b"authorization: Bearer tg-nobody", 200),
+        ("tg-nobody", b"authorization: Bearer %b" % KEY.encode(), 401),
+        (KEY, b"x-gateway-max-cost-usd: 0.000000001", 200),
+        (KEY, b"content-encoding: gzip", 200),
+    ],
+    ids=["another key", "a better key", "an extra", "an encoding"],
+)
+async def test_a_trailer_is_no_header(
+    service: Running, key: str, trailer: bytes, expected: int, cut: int, door: Any
+) -> None:
+    """It was one where it came in the same read as the head."""
+    whole = IN_CHUNKS[:-2] + trailer + b"\r\n\r\n"
+    sent = HOT + b"authorization: Bearer %b\r\n%b" % (key.encode(), whole)
+    line = Line(service, door=door)
+    for at in range(0, len(sent), cut):
+        line.protocol.data_received(sent[at : at + cut])
+    async with asyncio.timeout(30):
+        while not line.heard:
+            await asyncio.sleep(0.002)
+    assert statuses(line.heard) == [expected]
+    await line.hangs_up()
+
+
+@pytest.mark.parametrize("door", [hot, plain])
 async def test_how_long_a_connection_is_kept_is_for_us_to_say(service: Running, door: Any) -> None:
     """Uvicorn would close it at once, when it has been served by uvicorn."""
     kept = [1e9]
