@@ -2,18 +2,15 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from http import HTTPStatus
 from typing import Final
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from gateway.outbox import outbox
 from gateway.web.backlog import Backlog
 from gateway.web.client import Lines, Pairs, lines_of
 
-_STATUS: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 _CLOSE: Final = b"connection: close\r\n"
 _CLOSES: Final = b"\r\n" + _CLOSE
 
@@ -34,7 +31,7 @@ class Openings:
         return self._made.get(status) or self._make(status, always)
 
     def _make(self, status: int, always: Pairs) -> Lines:
-        made = self._made[status] = _STATUS[status] + lines_of(always)
+        made = self._made[status] = STATUS_LINE[status] + lines_of(always)
         return made
 
 

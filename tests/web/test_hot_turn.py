@@ -245,6 +245,25 @@ async def test_who_leaves_without_reading_is_not_served_any_more() -> None:
     assert served == [protocol]
 
 
+class Refusing(AtOnce):
+    """A door that answers with the status that it is asked for, as a provider's 4xx is passed on."""
+
+    async def serve(self, client: HotProtocol) -> None:
+        assert client.whole is not None
+        client.reply(int(client.whole), b"", b"no")
+
+
+@pytest.mark.parametrize("status", [200, 418, 430, 444, 498, 499, 599])
+async def test_a_status_that_has_no_name_is_passed_on(status: int) -> None:
+    """Proxies in front of providers have some of their own: the client was cut off."""
+    async with at_once(Refusing()) as (port, _):
+        told = await all_of(port, asks(status) + b"no HTTP\r\n\r\n")
+    first, second = told.split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"%d " % status)
+    assert first.endswith(b"\r\n\r\nno")
+    assert second.startswith(b"400 ")
+
+
 class Retiring(AtOnce):
     """A door whose server begins to stop while the first answer flows."""
 
