@@ -29,6 +29,7 @@ from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from gateway.drivers.redis.servers import Redis as Connection
 from gateway.drivers.redis.servers import open_redis
+from gateway.drivers.redis.wire import RedisError
 from gateway.drivers.usage.books import Books as BooksAndStore
 from gateway.drivers.usage.marks import HOMES_KEY, Mark, MemoryMarks, RedisMarks
 from gateway.drivers.usage.sink import ChangedHomes, UsageSink, count_missing
@@ -45,7 +46,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.writes: list[list[Line]] = []
-        self.down: StoreError | None = None
+        self.down: Exception | None = None
         self.undeletable: StoreError | None = None
         self.gate: asyncio.Event | None = None
         self.waits = asyncio.Event()
@@ -391,3 +392,70 @@ async def test_a_book_that_cannot_be_read_holds_up_no_other(books: Books, spoil:
     assert await sink.round(sweep=True)
     assert books.store.attempts == ["a", "b"]
     assert not [each for each in books.told if isinstance(each, SinkFailed)]
+
+
+@pytest.mark.parametrize("away", ["", "acquire", "save", "homes"])
+async def test_a_node_of_a_cluster_that_is_away_holds_up_no_other_home(away: str) -> None:
+    """As many as are written together, and more, are on it; or what sinks themselves note."""
+
+    class Node(MemoryMarks):
+        there = away == ""
+
+        def check(self, call: str, home: str = "") -> None:
+            if call == away and not self.there and not home.startswith("z"):
+                raise RedisError("unreachable", "away", sent=False)
+
+        async def acquire(self, home: str) -> Mark | None:
+            self.check("acquire", home)
+            return await super().acquire(home)
+
+        async def save(self, home: str, mark: Mark) -> None:
+            self.check("save", home)
+            await super().save(home, mark)
+
+        async def homes(self) -> frozenset[str]:
+            self.check("homes")
+            return await super().homes()
+
+    ledger, store, marks = MemoryLedger(lambda: NOON / 1_000), Kept(), Node()
+    moved, told = ChangedHomes(), list[Event]()
+    homes = [*(f"a{number:02}" for number in range(40)), "z"]
+    sink = UsageSink(
+        ledger, marks, store,
+        homes=homes, changed=moved, observe=told.append, wall=lambda: NOON / 1_000,
+    )  # fmt: skip
+    for home in homes:
+        purse = Purse(home, (Account("tenant", home, (Budget(10**9, "day"),), home),))
+        await ledger.charge(purse, home, NOON / 1_000, Amounts(Nanos(1)), record(home))
+    assert await sink.round(sweep=True) == (away != "homes")
+    assert "z" in store.attempts
+    assert [each for each in told if isinstance(each, SinkFailed)] == [
+        SinkFailed("unreachable")
+    ] * bool(away)
+    assert moved.homes == ({*homes[:-1]} if away in {"acquire", "save"} else set())
+    marks.there = True
+    assert await sink.round(sweep=True)
+    assert {*store.attempts} == {*homes}
+    assert moved.homes == set()
+
+
+async def test_a_bug_does_not_end_it(books: Books, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody would hear of it, and in the end the book drops what was not written."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            books.store.down = None
+        if len(slept) == 3:
+            raise asyncio.CancelledError
+
+    books.store.down = RuntimeError("a bug")
+    await books.spend("a")
+    with pytest.raises(asyncio.CancelledError):
+        await books.sink().run(1.0, lambda: 0.0, sleep)
+    assert slept == [2.0, 4.0, 1.0]
+    assert books.store.attempts == ["a"]
+    assert books.told == [*[SinkFailed("internal_error")] * 2, UsageSunk(books.home, 1)]
+    assert caplog.messages == ["usage: not written on, it waits in the ledger: a bug"]
+    assert "Traceback" in caplog.text

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.core.errors import LedgerDown
 from gateway.core.events import Event, HoldsExpired, Settled, SinkFailed, UsageLost, UsageSunk
@@ -33,7 +33,7 @@ _PAGE: Final = 100
 _BATCH: Final = 5_000
 _EARLIEST_MS: Final = 1_000_000_000_000
 """Unix milliseconds: smaller numbers are counts of a ledger without times."""
-_FAILURES: Final = (StoreError, LedgerDown, RedisError)
+_Unreachable: TypeAlias = LedgerDown | RedisError
 _UNREADABLE: Final = (LedgerDown, LookupError, TypeError, ValueError)
 """A key of a wrong type, or an entry that none of us wrote."""
 _T = TypeVar("_T")
@@ -85,6 +85,8 @@ class UsageSink:
         self._keep_days = keep_days
         self._healthy = True
         self._unreadable: set[str] = set()
+        self._unreachable: dict[str, _Unreachable] = {}
+        """In this round."""
 
     def reconfigure(self, homes: Iterable[str]) -> None:
         """Add these homes. Former ones stay: they may have unexported entries."""
@@ -110,25 +112,36 @@ class UsageSink:
             await sleep(wait)
 
     async def round(self, *, sweep: bool = False) -> bool:
-        """Export the changed homes, or with `sweep` all. Whether it succeeded."""
+        """Export the changed homes, or with `sweep` all. Whether it succeeded, but for some homes:
+        in a cluster, those of a node that is away fail alone.
+        """
         homes = self._changed.take() | self._unreadable
-        self._unreadable = set()
+        self._unreadable, self._unreachable = set(), {}
+        failure: _Unreachable | None = None
         try:
             if sweep:
-                await self._marks.add_homes(self._homes)
-                homes |= self._homes | await self._marks.homes()
+                homes |= self._homes
+                try:
+                    await self._marks.add_homes(self._homes)
+                    homes |= await self._marks.homes()
+                except RedisError as error:
+                    failure = error
             waiting = sorted(homes)
             for start in range(0, len(waiting), _HOMES_AT_ONCE):
                 await self._drain(waiting[start : start + _HOMES_AT_ONCE])
-        except _FAILURES as error:
-            self._changed.homes |= homes
-            self._report_failure(error)
-            return False
         except asyncio.CancelledError:
             self._changed.homes |= homes
             raise
-        self._healthy = not self._unreadable
-        return True
+        except Exception as error:  # noqa: BLE001 - after a bug, records must be written as well
+            self._changed.homes |= homes
+            self._report_failure(error)
+            return False
+        self._changed.homes |= self._unreachable.keys()
+        first = failure or next(iter(self._unreachable.values()), None)
+        if first is not None:
+            self._report_failure(first)
+        self._healthy = first is None and not self._unreadable
+        return failure is None and (first is None or len(self._unreachable) < len(homes))
 
     async def tidy(self) -> None:
         """Remove expired lines from the store."""
@@ -152,7 +165,11 @@ class UsageSink:
                     await _gather_all(self._marks.release(home) for home in marks)
 
     async def _acquire(self, home: str, marks: dict[str, Mark]) -> None:
-        mark = await self._marks.acquire(home)
+        try:
+            mark = await self._marks.acquire(home)
+        except RedisError as error:
+            self._unreachable[home] = error
+            return
         if mark is None:  # another process has it, and may have missed our newest entry
             self._changed.homes.add(home)
         else:
@@ -172,13 +189,18 @@ class UsageSink:
         await self._store.write(lines)
         for home, entries in by_home.items():
             last = entries[-1]
-            await self._marks.save(home, Mark(last.at, last.seq, last.epoch))
+            try:
+                await self._marks.save(home, Mark(last.at, last.seq, last.epoch))
+            except RedisError as error:  # they will be written again
+                self._unreachable[home] = error
+                continue
             lost = count_missing(marks[home], entries)
             if lost:
                 self._observe(UsageLost(home, lost))
                 _log.error("usage: %d records of %s were dropped before they were kept", lost, home)
             self._observe(UsageSunk(home, len(entries)))
-        return [home for home, entries in by_home.items() if len(entries) >= limit]
+        more = (home for home, entries in by_home.items() if len(entries) >= limit)
+        return [home for home in more if home not in self._unreachable]
 
     async def _read_books(self, marks: dict[str, Mark], limit: int) -> dict[str, list[Entry]]:
         """The new entries by home. An unreadable book does not block the others."""
@@ -195,7 +217,8 @@ class UsageSink:
                 by_home[home] = each
         for home, error in failed.items():
             if isinstance(error, LedgerDown) and len(failed) == len(marks):
-                raise error  # it is the ledger's trouble, and no book's
+                self._unreachable[home] = error  # it is the ledger's trouble, and no book's
+                continue
             self._unreadable.add(home)
             self._report_failure(_unreadable_book(home, error))
         return by_home
@@ -214,10 +237,15 @@ class UsageSink:
         ms = when(entry)
         return ms if ms > _EARLIEST_MS else int(self._wall() * 1_000)
 
-    def _report_failure(self, error: StoreError | LedgerDown | RedisError) -> None:
-        self._observe(SinkFailed("ledger" if isinstance(error, LedgerDown) else error.kind))
+    def _report_failure(self, error: Exception) -> None:
+        if isinstance(error, (StoreError, RedisError)):
+            kind = error.kind
+        else:
+            kind = "ledger" if isinstance(error, LedgerDown) else "internal_error"
+        self._observe(SinkFailed(kind))
         if self._healthy:
-            _log.warning("usage: not written on, it waits in the ledger: %s", error)
+            bug = error if kind == "internal_error" else None
+            _log.warning("usage: not written on, it waits in the ledger: %s", error, exc_info=bug)
         self._healthy = False
 
 
