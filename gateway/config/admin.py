@@ -52,34 +52,34 @@ AdminRight = Annotated[Right, BeforeValidator(one_of(RIGHTS)), enum_schema(RIGHT
 
 class Keys(Stanza):
     pepper: Pepper | None = None
-    """What keys are hashed with, best as `${TOLLGATE_PEPPER}`: then their hashes are of no use to
-    whoever reads them. Another one makes every `hmac-sha256:` hash worthless."""
+    """A secret that keys are hashed with, best as `${TOLLGATE_PEPPER}`: without it, the hashes are
+    useless to an attacker. Changing it makes every `hmac-sha256:` hash invalid."""
 
 
 class AdminKey(Stanza):
     id: Name
-    """Its name in the log, and in what it makes."""
+    """Its name in the log, and in the keys that it makes."""
     hash: KeyHash
-    """As of a tenant's key; `tollgate key new --admin read --admin write` makes one."""
+    """As for a tenant's key; `tollgate key new --admin read --admin write` makes one."""
     scopes: tuple[AdminRight, ...] = ("read",)
-    """`read`: list keys and budgets; `write`: make, rotate and revoke keys."""
+    """`read`: list keys and budgets. `write`: make, rotate and revoke keys, and reload."""
     tenant: Name | None = None
-    """The only tenant whose keys and budgets it may touch. Default: all."""
+    """The only tenant whose keys and budgets it may access. Default: all tenants."""
     models: tuple[Text, ...] = ("*",)
-    """What the keys that it makes may ask for, at most."""
+    """Upper bound on the `models` of the keys that it makes."""
     regions: tuple[Name, ...] | None = None
-    """Where the data of the keys that it makes may go, at most. Default: anywhere."""
+    """Upper bound on the `regions` of the keys that it makes. Default: all."""
     expires: Day | None = None
-    """The day, of UTC, from which on it is worth nothing."""
+    """The day, in UTC, from which on it is invalid."""
 
 
 class Admin(Stanza):
     host: Text = "127.0.0.1"
-    """The address that it listens on: never the public one."""
+    """The address to listen on. Never use a public one."""
     port: Port = 4001
-    """Its port; 0 takes a free one."""
+    """The port to listen on; 0 picks a free one."""
     keys: tuple[AdminKey, ...] = ()
-    """Who may use it. More can be made while it runs."""
+    """Its keys. More can be made at run time."""
 
 
 def check_keys(tree: Tree, keys: Keys, admin: Admin | None, tenants: Mapping[str, Tenant]) -> None:

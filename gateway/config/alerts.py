@@ -21,5 +21,5 @@ Webhook = Annotated[
 
 class Alerts(Stanza):
     webhook: Webhook | None = None
-    """A URL that is told, by a POST of JSON, when a budget comes to 80 % and to 100 % of its cap.
-    It may hold a secret, so it is never shown."""
+    """A URL that gets a POST of JSON when a budget reaches 80 % and 100 % of its cap. It may
+    contain a secret, so it is never shown."""

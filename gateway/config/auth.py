@@ -42,15 +42,15 @@ class Azure(Stanza):
 
 class Aws(Stanza):
     region: AwsRegion
-    """The region that calls are signed for: the one in `base_url`."""
+    """The region to sign calls for: the one in `base_url`."""
     access_key_id: ApiKey | None = None
-    """With `secret_access_key`. Default: what AWS's own tools would find."""
+    """With `secret_access_key`. Default: the credentials that AWS's own tools would find."""
     secret_access_key: ApiKey | None = None
     """The secret of `access_key_id`."""
     session_token: ApiKey | None = None
-    """Of temporary keys."""
+    """The session token of temporary keys."""
     profile: Text | None = None
-    """A profile of AWS's shared files, in place of keys."""
+    """A profile in AWS's shared files, instead of keys."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Aws":
@@ -74,10 +74,10 @@ class Aws(Stanza):
 
 class Google(Stanza):
     credentials: Text | None = None
-    """A file: a service account's key, or a workload identity. Default: what Google's own tools
-    would find."""
+    """A file with a service account's key or a workload identity. Default: the credentials that
+    Google's own tools would find."""
     scopes: tuple[ScopeUrl, ...] = (snapshot.GOOGLE_SCOPE,)
-    """What the token is asked for."""
+    """The scopes of the token."""
 
     def auth(self) -> snapshot.Auth:
         return snapshot.GoogleAuth(self.credentials, tuple(self.scopes))
@@ -89,13 +89,13 @@ class Auth(Stanza):
     needs_key: ClassVar[frozenset[str]] = frozenset({"azure", "bearer"})
 
     azure: Azure | None = None
-    """The header `api-key`, and Azure's paths of deployments. Needs `api_key`."""
+    """The header `api-key`, and Azure's deployment paths. Needs `api_key`."""
     aws: Aws | None = None
     """AWS Signature Version 4. Takes no `api_key`."""
     google: Google | None = None
-    """A token of a Google service account. Takes no `api_key`."""
+    """A Google access token. Takes no `api_key`."""
     bearer: Flag | None = None
-    """`true`: the header `authorization: Bearer`, whatever the dialect's own is. Needs
+    """`true`: the header `authorization: Bearer`, whatever the dialect uses. Needs
     `api_key`."""
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ class NoOptions(Stanza):
 
 class JsonOptions(Stanza):
     always: Flag = False
-    """Whether JSON is wanted even when the request did not ask for it."""
+    """Whether to require JSON even if the request did not ask for it."""
 
 
 class SqlOptions(Stanza):
@@ -90,25 +90,25 @@ class _PatternOptions(Stanza):
 
 class CitationOptions(_PatternOptions):
     pattern: Pattern = r"\[\d+\]"
-    """What a citation looks like: a Python regular expression."""
+    """A Python regular expression for a citation."""
 
 
 class RegexOptions(_PatternOptions):
     pattern: Pattern
-    """What the answer must contain: a Python regular expression."""
+    """A Python regular expression that must match in the answer."""
 
 
 class CitesContextOptions(_PatternOptions):
     pattern: Pattern = QUOTATION
-    """What a citation looks like; with a group, what of it must occur in the request. Default: a
-    quotation of 20 characters or more."""
+    """A Python regular expression for a citation. With a group, that part must occur in the
+    request. Default: a quotation of 20 characters or more."""
 
 
 class LanguageOptions(Stanza):
     short: ClassVar[dict[str, Any]] = {"enum": list(LANGUAGES)}
 
     language: Language | None = None
-    """Which one: `de`. Default: the request's own."""
+    """The language, such as `de`. Default: that of the request."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:
@@ -122,7 +122,7 @@ class LengthOptions(Stanza):
     max_words: Count | None = None
     min_tokens: Count | None = None
     max_tokens: Count | None = None
-    """Counted as four bytes each."""
+    """A token counts as four bytes."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -134,21 +134,21 @@ class LengthOptions(Stanza):
 
 class PythonOptions(Stanza):
     defines: Identifier | None = None
-    """A function or a class that it must define."""
+    """A function or class that the code must define."""
 
 
 class _ExternalOptions(Stanza):
     timeout_ms: Milliseconds = ASK_MS
-    """How long its verdict is waited for."""
+    """How long to wait for its verdict."""
     on_failure: OnFailure = ON_FAILURE[0]
-    """When there is no verdict: `skip` the check, or let the answer `pass` or `fail` it."""
+    """What to do without a verdict: `skip` the check, or let the answer `pass` or `fail`."""
 
 
 class WebhookOptions(_ExternalOptions):
     short: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1}
 
     url: Webhook
-    """Where answers are sent by a POST of JSON. It may hold a secret, so it is never shown."""
+    """Where answers are sent, as a POST of JSON. It may contain a secret, so it is never shown."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:
@@ -157,9 +157,9 @@ class WebhookOptions(_ExternalOptions):
 
 class JudgeOptions(_ExternalOptions):
     model: Name
-    """Who judges: a route, a tier or a model."""
+    """The judge: a route, a tier or a model."""
     rubric: Prose
-    """What a good answer is."""
+    """What a good answer is, in words."""
 
 
 with warnings.catch_warnings():
@@ -170,9 +170,10 @@ with warnings.catch_warnings():
         short: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 2}
 
         schema: JsonSchemaText | None = None  # type: ignore[assignment]
-        """A JSON Schema, written as one text. Default: that of the request's `response_format`."""
+        """A JSON Schema, as one string. Default: that of the request's `response_format`."""
         fix: Flag = False
-        """Whether the client gets clean JSON in place of fences, prose and stray backslashes."""
+        """Whether to remove fences, prose and stray backslashes, so that the client gets clean
+        JSON."""
 
         @classmethod
         def expand(cls, value: Any) -> Any:
@@ -180,24 +181,24 @@ with warnings.catch_warnings():
 
     class _Shadowing(Stanza):
         schema: SchemaOptions | None = None  # type: ignore[assignment]
-        """JSON that fits a schema, and is made clean where that is asked for."""
+        """The answer is JSON that fits a schema. With `fix` it is cleaned."""
 
 
 class OneCheck(_Shadowing):
     """A check's name, or its name with options: `complete`, `{regex: {pattern: ...}}`."""
 
     confidence: NoOptions | None = None
-    """The model is asked to end with `CONFIDENCE: HIGH` or `LOW`, and says high. A weak signal."""
+    """The model is told to end with `CONFIDENCE: HIGH` or `LOW`, and says HIGH. A weak signal."""
     not_refused: NoOptions | None = None
-    """The model did not decline."""
+    """The answer is not a refusal."""
     complete: NoOptions | None = None
-    """The answer was not cut at its length limit."""
+    """The answer was not cut off at its length limit."""
     not_empty: NoOptions | None = None
-    """There is a text or a tool call."""
+    """The answer has text or a tool call."""
     json_if_asked: JsonOptions | None = None
-    """Valid JSON, and fitting the schema, when the request asked for it."""
+    """If the request asked for JSON, the answer is valid JSON and fits the schema."""
     tools_valid: NoOptions | None = None
-    """Tool calls name declared tools, with arguments that fit."""
+    """Tool calls name declared tools and have arguments that fit."""
     sql: SqlOptions | None = None
     """The answer's SQL parses."""
     citation: CitationOptions | None = None
@@ -205,9 +206,9 @@ class OneCheck(_Shadowing):
     regex: RegexOptions | None = None
     """The answer matches a pattern."""
     cites_context: CitesContextOptions | None = None
-    """What the answer cites occurs in the request."""
+    """Everything that the answer cites occurs in the request."""
     language: LanguageOptions | None = None
-    """The answer is in a language: the request's own, or a given one."""
+    """The answer is in the language of the request, or in a given one."""
     length: LengthOptions | None = None
     """The answer is neither too short nor too long."""
     python: PythonOptions | None = None
@@ -215,9 +216,9 @@ class OneCheck(_Shadowing):
     tool_known: NoOptions | None = None
     """Tool calls name declared tools."""
     webhook: WebhookOptions | None = None
-    """Your own test runner finds the answer good. Asked only when all other checks pass."""
+    """Your own test runner accepts the answer. Called only if all other checks pass."""
     judge: JudgeOptions | None = None
-    """Another model finds the answer good; its call is paid as `audit`. Asked only when all other
+    """Another model accepts the answer; its call has the purpose `audit`. Called only if all other
     checks pass."""
 
     @classmethod

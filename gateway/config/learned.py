@@ -24,13 +24,13 @@ Share = Annotated[
 
 class Learning(Stanza):
     file: Text | None = None
-    """Weights that `tollgate learn` wrote; a relative path begins where this file is. Without it
-    every request begins at the first tier, and usage records get the numbers to learn from."""
+    """The weights that `tollgate learn` wrote, relative to this configuration file. Without them
+    every request begins at the first tier, and usage records get the data to learn from."""
     floor: Share = 0.9
-    """How likely an answer must pass, so that its tier may be the first."""
+    """The probability of passing that a tier needs to be the first."""
     within: Share = 0.05
-    """Or how much less likely than the likeliest tier's: a question that none can answer need not
-    be put to the dearest."""
+    """Or how far it may be below the probability of the best tier. So a question that no tier can
+    answer need not go to the most expensive one."""
 
     def learned(self, weights: Weights | None = None, file: str = "") -> learned.Learned:
         return learned.Learned(weights, self.floor, self.within, file)

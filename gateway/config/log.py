@@ -21,9 +21,9 @@ Share = Annotated[
 
 class Log(Stanza):
     to: LogPath = "stdout"
-    """`stdout`, `stderr`, or a file, to which lines are added."""
+    """`stdout`, `stderr`, or a file to append to."""
     log_content: LogContent = "off"
-    """What is written of requests and answers beside names, times and money: nothing (`off`),
-    their `hash`, all of a `sample` of the requests, or all (`full`). `/readyz` shows it."""
+    """What is logged of the messages: nothing (`off`), their `hash`, the text of a `sample` of the
+    requests, or the text of all (`full`). `/readyz` shows the setting."""
     sample: Share = 0.01
-    """The share of the requests whose words are written, with `log_content: sample`."""
+    """With `log_content: sample`, the share of requests whose text is logged."""

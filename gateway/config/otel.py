@@ -46,13 +46,13 @@ HeaderValue = Annotated[
 
 class Otel(Stanza):
     endpoint: Endpoint
-    """Where spans are sent, by OTLP over HTTP: `http://localhost:4318/v1/traces`."""
+    """Where spans are sent, as OTLP over HTTP: `http://localhost:4318/v1/traces`."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    """Headers that go with them: `authorization: "Bearer ${NAME}"`. Never shown."""
+    """Headers of these requests: `authorization: "Bearer ${NAME}"`. Never shown."""
     service_name: Text = "tollgate"
-    """`service.name` of all spans."""
+    """The `service.name` of all spans."""
     sample: Share = 1.0
-    """The share of the traces that begin here which is sent. Of others, their `traceparent` says
-    whether they are."""
+    """The share of traces to send, of those that begin here. For the others, the client's
+    `traceparent` decides."""
     content: Flag = False
-    """Whether what was asked and answered goes with them."""
+    """Whether spans include the messages of requests and answers."""

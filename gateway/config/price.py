@@ -83,11 +83,11 @@ SearchUnit = Annotated[str, BeforeValidator(one_of(_SEARCH_UNITS)), enum_schema(
 
 class Hour(Stanza):
     hours: Hours
-    """From and to, such as `16:30-00:30`."""
+    """Start and end, such as `16:30-00:30`."""
     zone: Timezone = "UTC"
-    """On whose clock: an IANA name."""
+    """The time zone of `hours`: an IANA name."""
     factor: Factor
-    """What all rates are multiplied by in these hours."""
+    """The factor for all rates in these hours."""
 
 
 def _overlap(one: Hour, other: Hour) -> bool:
@@ -99,7 +99,8 @@ def _overlap(one: Hour, other: Hour) -> bool:
 
 class LongPrompt(Stanza):
     above: Tokens
-    """Prompts of more tokens than this, cached ones included, are charged so: the whole call."""
+    """Calls whose prompt has more tokens than this, cached ones included, are charged entirely at
+    these rates."""
     input: UsdPerMillion
     """USD per million input tokens."""
     output: UsdPerMillion
@@ -109,51 +110,51 @@ class LongPrompt(Stanza):
     cache_write: UsdPerMillion | None = None
     """Default: `input`, of this step."""
     audio_input: UsdPerMillion | None = None
-    """Default: that of the price, or `input` of this step where it has none."""
+    """Default: that of the price, else `input` of this step."""
     audio_output: UsdPerMillion | None = None
-    """The same of `output`."""
+    """Default: that of the price, else `output` of this step."""
     audio_cached_input: UsdPerMillion | None = None
-    """Default: that of the price, or `audio_input` of this step."""
+    """Default: that of the price, else `audio_input` of this step."""
     image_output: UsdPerMillion | None = None
-    """Default: that of the price, or `output` of this step."""
+    """Default: that of the price, else `output` of this step."""
 
 
 class Price(Stanza):
     short: ClassVar[dict[str, Any]] = {"const": "free"}
 
     input: UsdPerMillion | None = None
-    """USD per million input tokens. Without it, genai-prices says the rates."""
+    """USD per million input tokens. Without it, the rates are those of genai-prices."""
     output: UsdPerMillion | None = None
-    """USD per million output tokens, reasoning included."""
+    """USD per million output tokens, reasoning tokens included."""
     cached_input: UsdPerMillion | None = None
-    """Read from the provider's cache. Default: `input`."""
+    """USD per million tokens read from the provider's cache. Default: `input`."""
     cache_write: UsdPerMillion | None = None
-    """Written to the provider's cache. Default: `input`."""
+    """USD per million tokens written to the provider's cache. Default: `input`."""
     audio_input: UsdPerMillion | None = None
-    """USD per million tokens of sound that go in. Default: `input`."""
+    """USD per million audio input tokens. Default: `input`."""
     audio_output: UsdPerMillion | None = None
-    """The same of sound in answers. Default: `output`."""
+    """USD per million audio output tokens. Default: `output`."""
     audio_cached_input: UsdPerMillion | None = None
-    """The same of sound read from the provider's cache. Default: `audio_input`."""
+    """USD per million audio tokens read from the provider's cache. Default: `audio_input`."""
     image_output: UsdPerMillion | None = None
-    """USD per million tokens of images in answers. Default: `output`."""
+    """USD per million image output tokens. Default: `output`."""
     search: UsdPerThousand | None = None
-    """USD per thousand searches of the web that the provider makes, beside their tokens; those
-    that it reports are charged. Default: none. The same at all hours."""
+    """USD per thousand web searches by the provider, in addition to their tokens. The searches that
+    it reports are charged, at the same rate at all hours. Default: none."""
     search_per: SearchUnit = "search"
-    """What that is for: each `search`, or a `call` that searches, however often."""
+    """What `search` is charged for: each `search`, or each `call` that searches at all."""
     steps: tuple[LongPrompt, ...] = ()
-    """What longer prompts cost, by rising `above`. The step that a prompt may reach is held; the
-    one that the reported prompt did reach is charged."""
+    """Rates for longer prompts, in rising order of `above`. The step that the prompt may reach is
+    held; the step that the reported prompt did reach is charged."""
     windows: tuple[Hour, ...] = ()
-    """Hours of the day with another price. The dearest is held; what holds at a call's begin or
-    at its end, whichever is dearer, is charged."""
+    """Hours of the day with other rates. The highest rates are held. Those at the start or at the
+    end of the call, whichever are higher, are charged."""
     batch: Factor | None = None
-    """What a batch costs of the price. For information: batches are not sent yet."""
+    """The factor for the price of batches. For information: requests are not sent in batches."""
     source: Text | None = None
-    """Where these rates were read."""
+    """The source of these rates."""
     as_of: Day | None = None
-    """When they were read: `tollgate catalog --stale` lists those older than 90 days."""
+    """The day they were read. `tollgate catalog --stale` lists prices older than 90 days."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:

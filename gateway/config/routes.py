@@ -100,15 +100,15 @@ else:
     _From = create_model(
         "_From",
         __base__=Stanza,
-        **{"from": (Clock, Field(description="When they begin, such as `22:00`."))},
+        **{"from": (Clock, Field(description="Start, such as `22:00`."))},
     )
 
 
 class Hours(_From):
     to: Clock
-    """When they end; at or before `from`, on the next day."""
+    """End. If it is at or before `from`, it is on the next day."""
     zone: Timezone = "UTC"
-    """On whose clock: an IANA name."""
+    """The time zone: an IANA name."""
 
     def hours(self) -> rules.Hours:
         return rules.Hours(_minute(getattr(self, "from")), _minute(self.to), self.zone)
@@ -116,25 +116,26 @@ class Hours(_From):
 
 class When(Stanza):
     prompt_tokens: Span | None = None
-    """How long the prompt is, by the bound that is held for it: above the true count."""
+    """Tokens of the prompt: the upper bound that is held, above the true count."""
     output_tokens: Span | None = None
-    """The limit that the client set. Never met where it set none."""
+    """The output limit that the client set. Never met if it set none."""
     tools: Span | None = None
-    """How many tools are declared."""
+    """The number of declared tools."""
     script: Scripts | None = None
-    """What the last user message is written in: any of these."""
+    """The script of the last user message is one of these."""
     has: Things | None = None
-    """All of these are in the request."""
+    """The request contains all of these."""
     lacks: Things | None = None
-    """None of these is."""
+    """The request contains none of these."""
     tags: dict[Naming, Values] = Field(default_factory=dict)
-    """Configured tags, each with the values that it may have."""
+    """Configured tags, each with its accepted values."""
     region: Regions | None = None
-    """The region that was asked for, else all that the tenant or its key allows: among these."""
+    """The region that the client asked for is one of these. If it asked for none, all regions that
+    the tenant or its key allows are."""
     max_latency_ms: Count | None = None
-    """The client asked for an answer within so many milliseconds, or fewer."""
+    """The client set a `max_latency_ms` of at most this."""
     max_cost_usd: Usd | None = None
-    """The client asked for an answer for so many USD, or less."""
+    """The client set a `max_cost_usd` of at most this."""
     strategy: Strategies | None = None
     """The client asked for one of these strategies."""
     checks: Checks | None = None
@@ -163,9 +164,9 @@ class When(Stanza):
 
 class Rule(Stanza):
     name: Name
-    """What it is called in an explanation."""
+    """Its name in explanations."""
     when: When = When()
-    """Conditions, all of which must hold. Default: none, so that it always holds."""
+    """Conditions, all of which must hold. Default: none, so that the rule always holds."""
     tiers: tuple[Name, ...]
     """The tiers to climb, in order."""
     strategy: Strategy | None = None
@@ -178,51 +179,49 @@ class Rule(Stanza):
 
 class Cache(Stanza):
     ttl_s: Seconds = 3_600.0
-    """For how long an answer is kept."""
+    """How long an answer is cached."""
     most_bytes: Count = 1_000_000
-    """The largest answer that is kept, as it is kept."""
+    """The largest answer to cache, in bytes as stored."""
     per: Annotated[Per, BeforeValidator(one_of(CACHED_PER)), enum_schema(CACHED_PER)] = "tenant"
-    """Whom an answer is kept for: all of the `tenant`, or only the same `user` of a request."""
+    """Who gets a cached answer: the whole `tenant`, or only the same `user` of it."""
 
 
 class Route(Stanza):
     tiers: tuple[Name, ...]
     """The tiers to climb, in order."""
     strategy: Strategy = Field(default_factory=lambda: CLIMB)
-    """How to climb: a name, or a mapping of it to its options, with `then` for the strategy that
-    goes on where it has no answer: `{vote: {voters: 3}, then: cascade}`. See the table of
-    strategies."""
+    """How to escalate: a name, or the name with options. `then` is the strategy that continues if
+    the first has no answer: `{vote: {voters: 3}, then: cascade}`. See the table of strategies."""
     checks: tuple[OneCheck, ...] = ()
-    """What an answer must pass; a poor one climbs to the next tier."""
+    """Checks that an answer must pass. If it fails, the next tier is called."""
     order: Ordering = "listed"
-    """Whom of a tier to ask first: as `listed`, the `cheapest` at this hour, the `fastest` or the
-    `least_busy` as observed. Between equals, who has the prompt in its cache."""
+    """Which model of a tier is called first: as `listed`, the `cheapest` at this hour, or the
+    `fastest` or `least_busy` as observed. Among equals, one that has the prompt in its cache."""
     rules: tuple[Rule, ...] = ()
-    """Looked at in order: the first whose conditions hold says what is climbed instead."""
+    """Evaluated in order. The first rule whose conditions hold replaces the tiers."""
     cache: Cache | None = None
-    """Keep good answers, and give them to the same tenant for requests that are exactly the same.
-    They are stored beside the ledger. Default: nothing is kept."""
+    """Cache good answers, and return them to the same tenant for exactly the same request. They are
+    stored beside the ledger. Default: no cache."""
     guard: Guard | None = None
-    """Measure whether what is answered below the last tier is as good as what that one says, and
-    switch those below off where it is not. `guard: {}` is one with its defaults. Default: none."""
+    """Measure whether answers from below the last tier are as good as the last tier's, and switch
+    the lower tiers off if not. `guard: {}` uses the defaults. Default: none."""
     shadow: Shadow | None = None
-    """Ask another route as well, behind the answers. Default: none."""
+    """Send a share of the requests to another route as well, in the background. Default: none."""
     canary: Canary | None = None
-    """Move a share of the tenants to another route. Default: none."""
+    """Serve a share of the tenants by another route. Default: none."""
     learned: Learning | None = None
-    """Begin at the tier with the least expected cost whose answer is likely to pass. Default:
-    always at the first."""
+    """Begin at the tier with the lowest expected cost whose answer is likely to pass. Default:
+    begin at the first tier."""
     timeout_s: Seconds = TIMEOUT_S
-    """A request as a whole, all attempts. Must be less than `redis.hold_ttl_s`. A request for a
-    tier or a model has 120 s, or nine tenths of `redis.hold_ttl_s` where that is less.
-    """
+    """Deadline of a request with all its attempts. Must be less than `redis.hold_ttl_s`. Requests
+    for a tier or a model have 120 s, or nine tenths of `redis.hold_ttl_s` if that is less."""
     on_disconnect: Annotated[
         OnDisconnect, BeforeValidator(one_of(ON_DISCONNECT)), enum_schema(ON_DISCONNECT)
     ] = "cancel"
-    """When the client goes away: `cancel` the call that is being made, or `drain`: read on to its
-    usage, so that what it costs is what the provider says."""
+    """What to do if the client disconnects: `cancel` the call; or `drain`: read on to the usage
+    that the provider reports, and charge that."""
     drain_s: Seconds = 30.0
-    """How long `drain` reads on. With `timeout_s`, less than `redis.hold_ttl_s`."""
+    """How long `drain` reads on. Together with `timeout_s`, less than `redis.hold_ttl_s`."""
 
     def route(self, name: str, begins: Learned | None = None) -> catalog.Route:
         return catalog.Route(

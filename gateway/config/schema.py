@@ -70,34 +70,34 @@ _token_factor: Final = decimal("a factor from 1 to 10, such as 1.35", lambda f: 
 
 class Provider(Stanza):
     dialect: Dialect
-    """The wire format it speaks."""
+    """Its wire format."""
     base_url: BaseUrl
-    """Where its API begins. No credentials, no query; a trailing slash is dropped."""
+    """The base URL of its API, without credentials and query. A trailing slash is dropped."""
     api_key: ApiKey | None = None
-    """Its key, best as `${NAME}`. Leave it out for a host that asks for none."""
+    """Its API key, best as `${NAME}`. Leave it out if the host needs none."""
     auth: Auth | None = None
-    """How calls are signed: one of the keys below. Default: the dialect's own way, with
-    `api_key`."""
+    """How calls are authenticated: one of the keys below. Default: `api_key`, in the dialect's own
+    header."""
     proxy: ProxyUrl | None = None
-    """The CONNECT proxy on the way there: `http://user:password@host:port`, or `https://`, best as
-    `${NAME}`; or `none`. Default: the file's own, where `base_url` is `https`. Never shown."""
+    """Its CONNECT proxy: `http://user:password@host:port`, or `https://...`, best as `${NAME}`; or
+    `none`. Default: the top-level `proxy`, if `base_url` is `https`. Never shown."""
     regions: tuple[Name, ...] = ()
-    """Where it processes data. Tenants and requests can ask for a region."""
+    """The regions where it processes data. Tenants and requests can be limited to regions."""
     quirks: tuple[Quirk, ...] = ()
-    """Its departures from the dialect; see the table of quirks."""
+    """How it differs from the dialect; see the table of quirks."""
     lacks: tuple[Name, ...] = ()
-    """Request fields that it does not know, such as `seed`: they are never sent to it."""
+    """Request fields that it does not support, such as `seed`. They are never sent to it."""
     cache_lifetime_s: Seconds = 300.0
-    """How long its prompt cache holds a beginning that nobody asks for again. Until then a route
-    with an `order` counts on it."""
+    """How long its prompt cache keeps an unused prefix. Until then a route with an `order` assumes
+    that the prefix is cached."""
     forward_traceparent: Flag = False
-    """Whether a call tells it which trace it belongs to, in `traceparent`. Only with `otel`."""
+    """Whether calls carry the trace in the header `traceparent`. Only with `otel`."""
     optional: Flag = False
-    """Whether it is left out, with the models that only it serves, while a variable that it
-    names is not set. Otherwise that is a fault."""
+    """If true, it is left out while a variable that it names is unset or empty, and so are the
+    models that only it serves. If false, an unset variable is a fault."""
     unsupported: Unsupported = "drop"
-    """When a request has fields that it cannot honour, and the answer is valid without them:
-    `drop` them and name them in `x-gateway-dropped`, or `refuse` to ask it."""
+    """What to do with request fields that it does not support and that the answer is valid
+    without: `drop` them, and list them in `x-gateway-dropped`; or `refuse` to call it."""
 
 
 class Deployment(Stanza):
@@ -106,56 +106,58 @@ class Deployment(Stanza):
     upstream: Text | None = None
     """The model's name at that provider. Default: the model's own name."""
     regions: tuple[Name, ...] | None = None
-    """Default: the provider's."""
+    """The regions of this deployment. Default: the provider's."""
     weight: Weight | None = None
-    """Its share of the traffic, beside the other deployments with a weight. A conversation stays
-    where its prompt cache is warm."""
+    """Its share of the traffic, relative to the other deployments with a weight. A conversation
+    stays where its prompt cache is warm."""
     price: Price | None = None
-    """What it costs there. Default: the model's price, else what genai-prices says."""
+    """Its price. Default: the model's price, else that of genai-prices."""
     quirks: tuple[Quirk, ...] = ()
-    """This model's own, beside the provider's. Of `max_tokens` and `max_completion_tokens`, one
-    that is named here replaces one that is named there."""
+    """Quirks of this model, in addition to the provider's. `max_tokens` or `max_completion_tokens`
+    here replaces the provider's."""
     lacks: tuple[Name, ...] = ()
-    """Request fields that this model does not know there, beside those that the provider lacks:
-    `temperature` of a model that refuses to be steered."""
+    """Request fields that this model does not support there, in addition to the provider's
+    `lacks`: for example `temperature`, for models that reject it."""
 
 
 class Deprecated(Stanza):
     since: Day
-    """From which day."""
+    """The first day of the deprecation."""
     use_instead: Name
-    """What its provider, or you, would have in its place."""
+    """The model to use instead."""
 
 
 class Model(Stanza):
     deployments: tuple[Deployment, ...]
-    """Where it can be asked, in order of preference; at most one for each provider."""
+    """Where it is served, in order of preference. At most one per provider."""
     context: Tokens | None = None
-    """Its published window, input and output. Default: what genai-prices knows, else required."""
+    """Its published context window, in tokens, input and output together. Default: that of
+    genai-prices. Required if genai-prices does not know the model."""
     usable_context: Tokens | None = None
-    """How much of the window is trusted. Default: `context`."""
+    """The part of the window that is used. Longer prompts go elsewhere. Default: `context`."""
     max_output: Tokens | None = None
-    """The longest answer. Also what is held when a client sets no limit.
-    Default: 16,384 or the window, whichever is less."""
+    """The longest answer, in tokens. It is also held if the client sets no limit. Default: 16,384
+    or the window, whichever is less."""
     capabilities: tuple[Capability, ...] = ("tools", "json_schema")
-    """What it can do; a request that needs more goes elsewhere."""
+    """What it can do. A request that needs more goes elsewhere."""
     price: Price | None = None
-    """`free`, or the price. Default: looked up once in genai-prices, for each deployment."""
+    """Its price, or `free`. Default: that of genai-prices, for each deployment."""
     fallbacks: tuple[Name, ...] = ()
-    """Models that may stand in when a client asks for this one by name and it fails."""
+    """Models to call if a client asks for this one by name and it fails."""
     token_factor: TokenFactor = 1.0
-    """How many tokens, at most, its tokenizer makes of what others make one of: what is held of
-    a budget grows by it."""
+    """The most tokens that its tokenizer makes of one token of others. What is held of a budget is
+    multiplied by it."""
     image_tokens: Tokens | None = None
-    """The most tokens that an image is billed at, for what is held. Default: by its name 48,169
-    (gpt-4o-mini), 36,000 (GPT-5.6 and later), 12,000 (GPT-5.5, and GPT-5.4 but for mini and nano),
-    3,779 (other models of OpenAI), 16,386 (Qwen), 5,000 (Claude), else 6,404."""
+    """The most tokens that one image is billed as, held before the call. Default, by the model's
+    name: 48,169 (gpt-4o-mini), 36,000 (GPT-5.6 and later), 12,000 (GPT-5.5, and GPT-5.4 except
+    mini and nano), 3,779 (other models of OpenAI), 16,386 (Qwen), 5,000 (Claude), else 6,404."""
     cutoff: Cutoff | None = None
-    """When its knowledge ends: `2026-01`, `2025`, or `late 2025`."""
+    """The end of its training data: `2026-01`, `2025`, or `late 2025`. For information."""
     latency: Latency | None = None
-    """How long a typical answer takes: under 2 seconds is `fast`, over 5 `slow`."""
+    """How long a typical answer takes: `fast` is under 2 seconds, `slow` over 5. `order: fastest`
+    uses it until answers were observed."""
     deprecated: Deprecated | None = None
-    """It still answers, with `x-gateway-deprecated` in the reply."""
+    """Marks it as deprecated. It still answers, with the header `x-gateway-deprecated`."""
 
 
 class TierModel(Stanza):
@@ -164,7 +166,7 @@ class TierModel(Stanza):
     model: Name
     """A name under `models`."""
     weight: Weight | None = None
-    """Its share of the traffic, beside the tier's other models with a weight."""
+    """Its share of the traffic, relative to the tier's other models with a weight."""
 
     @classmethod
     def expand(cls, value: Any) -> Any:
@@ -173,104 +175,105 @@ class TierModel(Stanza):
 
 class Tier(Stanza):
     models: tuple[TierModel, ...]
-    """Names of models, in order of preference, each alone or as `{model, weight}`."""
+    """Models in order of preference, each by name or as `{model, weight}`."""
     checks: tuple[OneCheck, ...] = ()
-    """What its answers must pass, beside the route's checks."""
+    """Checks that its answers must pass, in addition to the route's."""
 
 
 class Lease(Stanza):
     usd: Usd
-    """The most that one process holds ahead for one tenant, or for all of an organisation. Nobody
-    else can spend it meanwhile; a process that is killed leaves it charged."""
+    """The most that one process reserves in advance for one tenant, or for a whole organisation.
+    Others cannot spend it meanwhile. If the process is killed, it is charged."""
     calls_per_s: Count = 20
-    """From so many calls a second on, of the same accounts in one process, they have a lease."""
+    """The calls per second, of the same accounts in one process, from which on a lease is used."""
 
 
 class Redis(Stanza):
     url: RedisUrl = "embedded"
-    """`embedded` (a private server), `memory` (nothing is kept), or a URL: redis://, rediss://,
+    """`embedded` (a private server), `memory` (nothing is stored), or a URL: redis://, rediss://,
     unix://, redis+sentinel://host,host/service or redis+cluster://host,host."""
     data_dir: Text = ".tollgate"
-    """Where the embedded server keeps its files, and every gateway what `allow_local` has spent."""
+    """The folder for the embedded server's files, and for the spending under `allow_local`."""
     timeout_ms: Milliseconds = 250
-    """One operation; after it the ledger counts as unreachable."""
+    """Timeout of one operation. After it the ledger counts as unreachable."""
     hold_ttl_s: Seconds = 600.0
-    """A hold that nobody settled is charged in full after so long."""
+    """Lifetime of a hold. A hold that is not settled by then is charged in full."""
     on_unsafe: OnUnsafe = "warn"
-    """What a start does with a server that can lose money: one that writes no log, may forget
-    keys when its memory is full, takes no writes, or is older than 6.2."""
+    """What to do at the start if the server can lose money (no append-only file, eviction of keys,
+    no writes accepted, older than 6.2): log a warning, or refuse to start."""
     replicas: Count = 1
-    """How many processes share it, all workers of all gateways: with `allow_local` each may spend
-    so small a part of what is left. Fewer than there are lets them pass a cap together."""
+    """The number of processes that share the ledger: all workers of all gateways. With
+    `allow_local`, each may spend that fraction of what is left. If the number is too low, they
+    can exceed a cap together."""
     lease: Lease | None = None
-    """Lets those who send much spend a slice of their budgets without asking the server for each
-    call. Default: each call asks."""
+    """Lets busy tenants spend a reserved slice of their budgets without a request to the server for
+    each call. Default: none."""
 
 
 class Timeouts(Stanza):
     connect_s: Seconds = 5.0
-    """Opening a connection to a provider."""
+    """Time to open a connection to a provider."""
     answer_s: Seconds = 60.0
-    """One call: until the whole answer, or the first piece of a flowing one."""
+    """Time for one call: to the whole answer, or to the first piece of a flowing stream."""
     idle_s: Seconds = 30.0
-    """Between two pieces of a flowing answer."""
+    """Time between two pieces of a flowing stream."""
 
 
 class Limits(Stanza):
     body_bytes: Count = 10_000_000
-    """The largest request body."""
+    """The largest request body, in bytes."""
     json_depth: Depth = 64
-    """The deepest nesting of a request."""
+    """The deepest nesting of a request's JSON."""
     in_flight: Count = 1_000
-    """Requests at once."""
+    """Concurrent requests in one process."""
     in_flight_per_key: Count = 64
-    """Requests at once with one key."""
+    """Concurrent requests with one key, in one process."""
     cache_bytes: Count = 16_000_000
-    """What the answers may take that routes with a `cache` keep for one tenant, in bytes."""
+    """The size of all cached answers of one tenant, in bytes."""
 
 
 class Config(Stanza):
     redis: Redis = Redis()
-    """Where money is counted."""
+    """The ledger: where spending is counted."""
     providers: dict[Naming, Provider]
-    """Who can be asked. A provider is data: an OpenAI-compatible one is a stanza."""
+    """The hosts that can be called. An OpenAI-compatible provider needs a stanza and no code."""
     models: dict[Naming, Model]
-    """What can answer."""
+    """The models, with their deployments at providers."""
     tiers: dict[Naming, Tier] = Field(default_factory=dict)
-    """Groups of equals. Their order here is the order of climbing."""
+    """Groups of equivalent models. Their order here is the order of escalation."""
     routes: dict[Naming, Route] = Field(default_factory=dict)
-    """Ways to climb: what clients usually ask for."""
+    """How requests escalate through tiers. Clients ask for a route by its name in `model`."""
     tenants: dict[Naming, Tenant]
-    """Who may ask, and what they may spend."""
+    """Who may send requests, and what they may spend."""
     organisations: dict[Naming, Organisation] = Field(default_factory=dict)
-    """Tenants that also share budgets."""
+    """Groups of tenants with shared budgets."""
     tags: dict[Naming, TagValues] = Field(default_factory=dict)
-    """What requests are told apart by for charging back, each with its values: `[rag, chat]`, or
-    `any`. Another value of a list counts as `other`. Those with a list are labels of metrics."""
+    """Request tags for chargeback, each with its values: `[rag, chat]`, or `any`. A value that is
+    not listed counts as `other`. Only tags with a list are labels of metrics."""
     alerts: Alerts = Alerts()
-    """Who is told of budgets that come to their end."""
+    """Notifications about budgets that run out."""
     usage: Usage = Usage()
-    """Where records of calls are written on to."""
+    """Where usage records are stored."""
     otel: Otel | None = None
-    """Where traces are sent, by OpenTelemetry. Default: nowhere."""
+    """OpenTelemetry traces. Default: none."""
     log: Log | None = None
-    """A line of JSON for each request. Default: none."""
+    """A request log, one line of JSON for each request. Default: none."""
     keys: Keys = Keys()
-    """How keys are kept: those of the tenants, and those that are made while it runs."""
+    """How keys are stored: those of the tenants, and those made at run time."""
     admin: Admin | None = None
-    """An API of its own port for keys and budgets. Default: none."""
+    """The admin API for keys and budgets, on its own port. Default: none."""
     timeouts: Timeouts = Timeouts()
-    """How long to wait, in seconds."""
+    """Timeouts of calls to providers, in seconds."""
     limits: Limits = Limits()
-    """What one client may send."""
+    """Limits of requests."""
     server: Server = Server()
-    """How the service stops, and whether it looks at its own files."""
+    """Shutdown, connections, and reload of changed files."""
     client: Client = "own"
-    """What makes the calls to providers: connections of our `own`, or `aiohttp`. Neither asks a
-    proxy that is not named here."""
+    """The HTTP client for calls to providers: the gateway's `own`, or `aiohttp`. Neither uses a
+    proxy that is not configured here."""
     proxy: ProxyUrl | None = None
-    """The CONNECT proxy on the way to each provider that is `https` and names none of its own; or
-    `none`. It is never shown."""
+    """The CONNECT proxy for each `https` provider without a `proxy` of its own; or `none`. Never
+    shown."""
 
 
 def schema() -> dict[str, Any]:

@@ -17,13 +17,14 @@ Wait = Annotated[
 
 class Server(Stanza):
     drain_delay_s: Wait = 0.0
-    """After SIGTERM, for how long it still accepts requests while `/readyz` says that it is not
-    ready: as long as whoever spreads the load takes to notice."""
+    """How long it still accepts requests after SIGTERM, while `/readyz` reports that it is not
+    ready: the time that the load balancer takes to notice."""
     drain_timeout_s: Seconds = 30.0
-    """For how long it then finishes what it has begun. Streams that are left get an error event."""
+    """How long requests in flight then have to finish. The streams that are left get an error
+    event."""
     keep_alive_s: Seconds = 75.0
-    """For how long a client's connection may wait for its next request, or for the rest of a
-    request's head: longer than whoever is before the gateway keeps it, or its request may meet the
-    end of the connection."""
+    """How long a client's connection may be idle, or may take for the head of a request. It must be
+    longer than the load balancer keeps idle connections, or requests may arrive as the gateway
+    closes theirs."""
     watch: Flag = True
-    """Whether it looks every second if a file of its configuration has changed, and reloads."""
+    """Whether to check every second if a configuration file has changed, and to reload."""

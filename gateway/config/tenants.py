@@ -60,21 +60,22 @@ class Budget(Stanza):
     stand_ins: ClassVar[Mapping[str, str]] = {**dict.fromkeys(METERS, "1"), "per": "day"}
 
     usd: Usd | None = None
-    """The cap in US dollars. A budget has one of `usd`, `tokens`, `requests` and `at_once`."""
+    """The cap in US dollars. A budget has exactly one of `usd`, `tokens`, `requests` and
+    `at_once`."""
     tokens: Cap | None = None
-    """The cap in tokens, prompt and answer."""
+    """The cap in tokens, prompt and answer together."""
     requests: Cap | None = None
-    """The cap in requests. One that makes several calls is counted once, with the first."""
+    """The cap in requests. A request with several calls counts once, with its first call."""
     at_once: Places | None = None
-    """How many requests may be under way at the same time. It has no `per`."""
+    """The cap in concurrent requests. It takes no `per`."""
     per: Per | None = None
-    """The calendar period, in the time zone of whose budget it is; `total` never ends."""
+    """The calendar period, in the `timezone` of the tenant or organisation; `total` never ends."""
     rolling: Flag = False
-    """Not a calendar period but any span of its length: 60 seconds, an hour, 24 hours, 7 days,
+    """If true, the period is a sliding window instead: 60 seconds, an hour, 24 hours, 7 days or
     30 days."""
     mode: BudgetMode = "hard"
-    """`hard` refuses. `soft` warns at 80 % and 100 %: a header, a metric, `alerts.webhook`.
-    `shadow` only counts what it would have refused."""
+    """`hard` refuses requests above the cap. `soft` only warns at 80 % and 100 %: in a header, a
+    metric and `alerts.webhook`. `shadow` only counts what it would have refused."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Budget":
@@ -115,56 +116,57 @@ Budgets = dict[str, tuple[Budget, ...]]
 
 class Key(Stanza):
     id: Name
-    """Its name in reports; unique in the tenant."""
+    """Its name in reports, unique within the tenant."""
     hash: KeyHash
     """`sha256:` and the SHA-256 of the key in hex, as `tollgate key new` prints it; or
-    `hmac-sha256:` and its HMAC-SHA256 under `keys.pepper`."""
+    `hmac-sha256:` and the HMAC-SHA256 of the key with `keys.pepper`."""
     budgets: tuple[Budget, ...] = ()
-    """What may be spent with this key."""
+    """Budgets of this key."""
     models: tuple[Text, ...] | None = None
-    """Of what the tenant may ask for, all that this key may. Default: all of it."""
+    """What this key may ask for, within the tenant's `models`. Default: all of them."""
     regions: tuple[Name, ...] | None = None
-    """Of the tenant's regions, those of this key. Default: all of them."""
+    """Where the data of this key may go, within the tenant's `regions`. Default: all of them."""
     expires: Day | None = None
-    """The day, of UTC, from which on it is worth nothing."""
+    """The day, in UTC, from which on it is invalid."""
 
 
 class Organisation(Stanza):
     budgets: tuple[Budget, ...] = ()
-    """What all of its tenants may spend together."""
+    """Budgets of all its tenants together."""
     model_budgets: Budgets = Field(default_factory=dict)
-    """What they may spend at one model, by its name; `"*"` is each model by itself."""
+    """Budgets of one model, by its name. `"*"` is a budget for each model."""
     provider_budgets: Budgets = Field(default_factory=dict)
-    """What they may spend at one provider, by its name; `"*"` is each by itself."""
+    """Budgets of one provider, by its name. `"*"` is a budget for each provider."""
     timezone: Timezone = "UTC"
-    """Where the days and months of these budgets begin: an IANA name."""
+    """The time zone in which the periods of these budgets begin: an IANA name."""
 
 
 class Tenant(Stanza):
     keys: tuple[Key, ...] = ()
-    """Who may spend its money."""
+    """Its API keys."""
     organisation: Name | None = None
-    """A name under `organisations`, whose budgets it shares."""
+    """The organisation whose budgets it shares: a name under `organisations`."""
     budgets: tuple[Budget, ...] = ()
-    """What may be spent in all. Of the same unit, period and mode, one at most."""
+    """Budgets of the whole tenant. At most one of the same unit, period and mode."""
     user_budgets: tuple[Budget, ...] = ()
-    """What each value of the request's `user` may spend."""
+    """Budgets of each value of the request's `user`."""
     tag_budgets: Budgets = Field(default_factory=dict)
-    """What each value of a tag may spend, by the tag's name under `tags`."""
+    """Budgets of each value of a tag, by the tag's name under `tags`."""
     model_budgets: Budgets = Field(default_factory=dict)
-    """What may be spent at one model, by its name; `"*"` is each model by itself."""
+    """Budgets of one model, by its name. `"*"` is a budget for each model."""
     provider_budgets: Budgets = Field(default_factory=dict)
-    """What may be spent at one provider, by its name; `"*"` is each by itself."""
+    """Budgets of one provider, by its name. `"*"` is a budget for each provider."""
     max_request_usd: Usd | None = None
-    """The most that all calls of one request may cost together."""
+    """The most that all calls of one request together may cost."""
     on_ledger_unavailable: OnLedgerUnavailable = "deny"
-    """While the ledger cannot be reached: `deny` its requests, or `allow_local`: let each
-    gateway spend up to what it last knew to be left."""
+    """What to do while the ledger cannot be reached: `deny` requests; or `allow_local`: let each
+    process spend its share of what was last known to be left."""
     timezone: Timezone = "UTC"
-    """Where its days and months begin: an IANA name."""
+    """The time zone in which its periods begin: an IANA name."""
     models: tuple[Text, ...] = ("*",)
-    """Routes, tiers and models that may be asked for; `*` stands for any text."""
+    """The routes, tiers and models that it may ask for. `*` matches any text."""
     regions: tuple[Name, ...] | None = None
-    """Where its data may go. Default: anywhere."""
+    """The regions where its data may go. Default: all."""
     anonymous: Flag = False
-    """Requests with no key, or an unknown one, belong to it. At most one tenant."""
+    """Whether requests without a key, or with an unknown one, belong to it. Allowed for one tenant
+    only."""

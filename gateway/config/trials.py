@@ -51,23 +51,23 @@ Pointer = Annotated[
 
 class Guard(Stanza):
     threshold: PositiveShare = 0.75
-    """Of the answers from below the last tier, the part that must mean what the last tier says: as
-    the lower bound of the rate. Below it the last tier answers."""
+    """The share of answers from below the last tier that must agree with the last tier. If the
+    lower bound of the measured rate is less, only the last tier answers."""
     share: Share = 0.02
-    """Of the answers from below the last tier: how many are also asked of it."""
+    """The share of answers from below the last tier to audit: the last tier answers them, too."""
     probe: Share = 0.1
-    """Of requests while those below are off: for how many they are asked all the same."""
+    """While the lower tiers are off, the share of requests that they answer in the background."""
     cap: Share = 0.05
-    """What audits may cost, as a part of what is spent on the route's kind of requests."""
+    """The most that audits may cost, as a share of all spending on this kind of requests."""
     least: Comparisons = 30
-    """Comparisons after which it decides, and earlier where there is no doubt. Until then the last
-    tier answers, and those below are always asked, too."""
+    """The number of comparisons after which it decides, or earlier if there is no doubt. Until then
+    the last tier answers, and the lower tiers answer every request in the background."""
     memory: Comparisons = 500
-    """After so many comparisons the older ones fade."""
+    """The number of comparisons after which older ones lose weight."""
     agree: Annotated[str, BeforeValidator(one_of(MODES)), enum_schema(MODES)] | None = None
-    """How answers are compared. Default: as the route's vote does, else `auto`."""
+    """How answers are compared. Default: as in the route's vote, else `auto`."""
     pointers: tuple[Pointer, ...] = ()
-    """With `agree: json`: what of the answers is compared. Default: the whole."""
+    """With `agree: json`, the parts of the answers to compare. Default: the whole."""
 
     def settings(self) -> trials.GuardSettings:
         fields = self.model_dump(exclude={"agree", "pointers"})
@@ -79,9 +79,9 @@ class Guard(Stanza):
 
 class Shadow(Stanza):
     route: Name
-    """The other route. Who asks sees nothing of it, and waits for nothing."""
+    """The other route. Clients neither see its answers nor wait for them."""
     share: PositiveShare = 0.01
-    """Of requests that it is asked, too."""
+    """The share of requests that it gets, too."""
 
     def shadow(self) -> trials.Shadow:
         return trials.Shadow(self.route, self.share)
@@ -89,9 +89,9 @@ class Shadow(Stanza):
 
 class Canary(Stanza):
     route: Name
-    """The other route. It answers in place of this one."""
+    """The other route. It answers instead of this one."""
     share: PositiveShare = 0.05
-    """Of the tenants, always the same ones; a larger share has those of a smaller."""
+    """The share of tenants, always the same ones. A larger share includes those of a smaller."""
 
     def canary(self) -> trials.Canary:
         return trials.Canary(self.route, self.share)

@@ -45,8 +45,8 @@ Sink = Annotated[Secret, PlainValidator(_sink), json_schema({"type": "string", "
 class Usage(Stanza):
     sink: Sink | None = None
     """`jsonl:folder` or `parquet:folder`, or a database: `postgresql://user:password@host/name`.
-    Default: records stay in the ledger only, which keeps the newest."""
+    Default: records stay in the ledger, which keeps only the newest."""
     keep_days: Days | None = None
-    """Days for which the sink keeps them; older ones are removed. Default: for ever."""
+    """How many days the sink keeps records. Older ones are removed. Default: for ever."""
     every_s: Seconds | None = None
-    """Seconds between two writes. Default: 1; 60 for Parquet, where each write is a file."""
+    """Seconds between two writes. Default: 1; for Parquet, where each write is a file, 60."""
