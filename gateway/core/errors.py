@@ -56,8 +56,10 @@ class GatewayError(Exception):
     status: int = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = "internal_error"
-    should_retry: ClassVar[bool | None] = None
-    """What `x-should-retry` tells the client's SDK; None leaves it to the status."""
+    should_retry: ClassVar[bool | None] = False
+    """What `x-should-retry` tells the client's SDK; None leaves it to the status. What failed may
+    have been paid for, and would be again.
+    """
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -67,7 +69,6 @@ class GatewayError(Exception):
 class ClientError(GatewayError):
     status = 400
     type = "invalid_request_error"
-    should_retry: ClassVar[bool | None] = False
 
 
 class InvalidRequest(ClientError):
@@ -165,6 +166,7 @@ class RateLimited(BudgetExceeded):
 
 class Unavailable(GatewayError):
     status = 503
+    should_retry = None
     retry_after: ClassVar[int] = 1
 
 
@@ -192,7 +194,6 @@ class NoAnswer(GatewayError):
     status = 502
     type = "upstream_error"
     code = "no_answer"
-    should_retry = False
 
 
 class OutOfTime(NoAnswer):
@@ -282,7 +283,6 @@ class Unsuitable(UpstreamError):
     status = 400
     kind = code = "unsuitable"
     type = "invalid_request_error"
-    should_retry = False
     dings = False
 
 
@@ -291,5 +291,4 @@ class Rejected(UpstreamError):
     kind = code = "rejected"
     type = "invalid_request_error"
     retry = "never"
-    should_retry = False
     dings = False

@@ -255,6 +255,21 @@ async def test_all_candidates_failed(http: httpx.AsyncClient) -> None:
     assert response.headers["x-gateway-attempts"] == "1"
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/route/explain"], ids=["hot", "not hot"])
+async def test_a_bug_of_ours_is_not_to_be_met_again(
+    service: Running, http: httpx.AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SDKs ask again after a 500, and each time the calls on the way to it are paid."""
+
+    def bug(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(service.gateway.world.plans, "plan", bug)
+    response = await http.post(path, json=ASK)
+    error(response, 500, "internal_error")
+    assert response.headers["x-should-retry"] == "false"
+
+
 # Before the body -----------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ def test_headers_have_a_size() -> None:
         (Unauthenticated("no"), {"x-should-retry": "false", "www-authenticate": "Bearer"}),
         (Busy("no"), {"retry-after": "1"}),
         (LedgerDown("no"), {"retry-after": "1"}),
-        (GatewayError("no"), {}),
+        (GatewayError("no"), {"x-should-retry": "false"}),
     ],
 )
 def test_whether_to_try_again(error: GatewayError, expected: dict[str, str]) -> None:

@@ -246,7 +246,7 @@ async def test_who_leaves_without_reading_is_not_served_any_more() -> None:
 
 
 class Refusing(AtOnce):
-    """A door that answers with the status that it is asked for, as a provider's 4xx is passed on."""
+    """A door that answers with the status that it is asked for, as with a provider's."""
 
     async def serve(self, client: HotProtocol) -> None:
         assert client.whole is not None
