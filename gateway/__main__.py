@@ -28,11 +28,11 @@ COMMANDS: Final[dict[str, Mount]] = {
     ),
     "check": (
         "check_app:check",
-        "Check the configuration, its prices, keys and Redis; tell all faults at once.",
+        "Check the configuration, its prices, keys and Redis; report all faults at once.",
     ),
     "doctor": (
         "doctor_app:doctor",
-        "Look at Python, secrets, configuration, Redis, tokenizer, ports and providers.",
+        "Diagnose Python, secrets, configuration, Redis, tokenizer, ports and providers.",
     ),
     "explain": (
         "explain_app:explain",
@@ -40,29 +40,29 @@ COMMANDS: Final[dict[str, Mount]] = {
     ),
     "catalog": (
         "catalog_app:catalog",
-        "List models with their hosts, sizes and prices, without any key; filter them.",
+        "List and filter models with their hosts, sizes and prices; needs no key.",
     ),
     "top": (
         "top_app:top",
         "Watch requests, money, tiers, circuits and budgets, from a gateway's /metrics.",
     ),
-    "cost": ("cost_app:app", "What models would cost."),
+    "cost": ("cost_app:app", "Estimate and compare what models would cost."),
     "usage": (
         "usage_app:usage",
-        "What was used and what it cost, by whom and for what, exact to the nano-dollar.",
+        "Report what was used and what it cost, by whom and for what, to the nano-dollar.",
     ),
-    "ledger": ("ledger_app:app", "Counters and the records that explain them."),
-    "routes": ("routes_app:app", "What routes came to."),
-    "key": ("key_app:app", "Clients' keys."),
+    "ledger": ("ledger_app:app", "Verify and rebuild the ledger's counters from its records."),
+    "routes": ("routes_app:app", "Compare routes by their records."),
+    "key": ("key_app:app", "Create, list, rotate and revoke keys."),
     "replay": (
         "replay_app:replay",
-        "Rehearse a route on recorded answers: what it would have cost, and missed.",
+        "Replay a route on recorded answers: what it would have cost, and missed.",
     ),
     "learn": (
         "learn_app:learn",
-        "Learn where a route should begin, from what was answered; write weights for `learned`.",
+        "Learn at which tier requests should begin, from recorded answers or usage records.",
     ),
-    "import": ("import_app:app", "Another gateway's configuration as ours."),
+    "import": ("import_app:app", "Convert another gateway's configuration."),
     "simulate": ("serve_app:simulate", "Serve the simulated providers on their own."),
     "schema": ("check_app:schema", "Print the JSON Schema of the configuration."),
 }

@@ -34,81 +34,78 @@ _DEFAULT: Final = re.compile(r"\$\{.*\}")
 _HEADER: Final = re.compile(r'(?:[bf]"|\})((?:x|retry)-[a-z-]*[a-z])(?:"|: \{)')
 
 HEADERS: Final[Mapping[str, str]] = {
-    "x-request-id": "Ours: name it when something is wrong. On errors, too.",
-    "x-gateway-model": "The model that answered, by its name here.",
-    "x-gateway-provider": "Where it was asked.",
-    "x-gateway-tier": "The tier that it answered for; `none` for a model in no tier.",
-    "x-gateway-attempts": "How many calls were tried: those that failed are among them, and such "
-    "as a provider cannot be asked (`unsuitable`).",
+    "x-request-id": "The gateway's id of the request: quote it in a report. Sent with errors, too.",
+    "x-gateway-model": "The model that answered, by its name in the configuration.",
+    "x-gateway-provider": "The provider that answered.",
+    "x-gateway-tier": "The tier that answered; `none` for a model in no tier.",
+    "x-gateway-attempts": "How many calls were tried. This includes failed ones, and those that "
+    "the provider's API cannot express (`unsuitable`).",
     "x-gateway-escalations": "How often a poor answer led to a better tier.",
-    "x-gateway-reason": "Why this answer: `passed` its checks, `unjudged` (there were none), "
-    "`best_effort` (none passed; this one is best), or what stopped the climb (`budget`, "
-    "`deadline`, ...). Then each step on the way: the model, and its error or the check it failed.",
-    "x-gateway-cost-usd": "What all calls cost together. Not on a flowing stream, whose cost is "
-    "known at its end: ask for `stream_options={'include_usage': True}`.",
-    "x-gateway-cache": "`hit`, `miss` or `bypass`, of a route that keeps its answers: see "
-    "docs/cache.md. A hit has an `age`, in seconds, too. Not there otherwise.",
-    "x-gateway-dropped": "Fields of the request that the provider that answered cannot honour and "
-    "was not asked for: a seed, a penalty. Not there when there were none.",
-    "x-gateway-deprecated": "`use X`: the model that answered is on its way out. "
-    "Not there otherwise.",
-    "x-gateway-budget-remaining-usd": "What the tightest hard budget in USD has "
-    "left. Not there without one.",
-    "x-gateway-budget-warning": "Soft budgets that stand at 80 % or 100 % of their cap, such as "
-    "`80% tenant usd/day`. Not there when there are none.",
-    "x-should-retry": "`false` where the same request would fail again. OpenAI's SDKs obey it.",
-    "retry-after": "Seconds, with a 503, and with the 429 of a limit in tokens or requests where "
+    "x-gateway-reason": "Why this answer was returned: `passed` its checks, `unjudged` (no "
+    "checks), `best_effort` (none passed; this one is best), or what ended the escalation "
+    "(`budget`, `deadline`, ...). Then each earlier step: the model, and its error or the check "
+    "that it failed. See docs/strategies.md.",
+    "x-gateway-cost-usd": "The cost of all calls together. Not on a stream that flows, since the "
+    "cost is only known at its end: use `stream_options={'include_usage': True}`.",
+    "x-gateway-cache": "`hit`, `miss` or `bypass`; only for a route with a `cache`: see "
+    "docs/cache.md. A hit also has an `age`, in seconds.",
+    "x-gateway-dropped": "Fields of the request that were not forwarded, because the provider "
+    "that answered cannot honour them: a seed, a penalty. Only if there are any.",
+    "x-gateway-deprecated": "`use X`: the model that answered is deprecated. Only then.",
+    "x-gateway-budget-remaining-usd": "What is left of the tightest hard budget in USD. Only if "
+    "there is one.",
+    "x-gateway-budget-warning": "Soft budgets at 80 % or 100 % of their cap, such as "
+    "`80% tenant usd/day`. Only if there are any.",
+    "x-should-retry": "`false` if the same request would fail again. OpenAI's SDKs obey it.",
+    "retry-after": "In seconds: with a 503, and with the 429 of a limit in tokens or requests if "
     "waiting helps.",
     "retry-after-ms": "The same in milliseconds, with that 429.",
 }
 
 EXTRAS: Final[Mapping[str, str]] = {
-    "region": "Only deployments that run there, and nowhere else.",
-    "max_cost_usd": "No call that may bring all calls of the request above it. "
-    "The tenant's `max_request_usd` holds as well.",
-    "max_latency_ms": "A deadline for all attempts together, to the answer or to the first piece "
-    "of a stream that flows. "
-    "The route's `timeout_s` holds as well.",
-    "checks": "What the answer must pass, in place of the route's own checks. "
-    "In a header: names with commas, or JSON.",
-    "strategy": "How to climb, in place of the route's own: "
+    "region": "Only deployments that run in this region and in no other.",
+    "max_cost_usd": "No call that could bring the total of all calls of the request above it. "
+    "The tenant's `max_request_usd` applies as well.",
+    "max_latency_ms": "A deadline for all attempts together: until the answer, or the first piece "
+    "of a stream that flows. The route's `timeout_s` applies as well.",
+    "checks": "Checks that replace the route's own. In a header: names with commas, or JSON.",
+    "strategy": "The strategy that replaces the route's own: "
     f"{', '.join(f'`{name}`' for name in STRATEGIES)}.",
-    "tags": "Names and values, for charging back. A value that the configuration does not list is "
-    "`other`. "
-    "In a header: `team=red,app=chat`, or JSON.",
+    "tags": "Names and values, for chargeback. A value that the configuration does not list "
+    "becomes `other`. In a header: `team=red,app=chat`, or JSON.",
 }
 
 ERRORS: Final[Mapping[type[errors.GatewayError], str]] = {
-    errors.InvalidRequest: "Not JSON, a wrong type, a value out of range: names the field. Or "
+    errors.InvalidRequest: "Not JSON, a wrong type, or a value out of range: names the field. Or "
     "more than 1,000 fields.",
-    errors.NothingFits: "Every model was ruled out; says why, one by one.",
-    errors.Rejected: "The provider finds the request wrong; its own message, code and 4xx.",
-    errors.Unsuitable: "Too long, or filtered, for every model asked, in the provider's own words; "
-    "or nobody asked can honour a field, which it names (code `unsuitable`).",
-    errors.Unauthenticated: "No key, or one that is not known.",
+    errors.NothingFits: "Every deployment was ruled out; gives the reason for each.",
+    errors.Rejected: "The provider rejects the request; its own message, code and 4xx.",
+    errors.Unsuitable: "Every model tried found the request too long, or filtered it: the "
+    "provider's own message. Or none can honour a field, which is named (code `unsuitable`).",
+    errors.Unauthenticated: "No key, or an unknown one.",
     errors.Forbidden: "The tenant may not use this model.",
-    errors.NotPermitted: "Admin API: the admin key's scopes do not reach so far.",
+    errors.NotPermitted: "Admin API: the admin key's scopes do not allow this.",
     errors.UnknownModel: "No route, tier, model or `provider/model` of this name.",
     errors.NotFound: "No such path.",
-    errors.MethodNotAllowed: "Not with this method.",
-    errors.Conflict: "Admin API: the key was changed meanwhile, or is not one that can be.",
-    errors.ConfigRefused: "Admin API: the configuration has faults, told in a line each.",
-    errors.RequestTimeout: "The body stopped half-way: 64 KiB more of it, or its end, must come in "
-    "30 seconds. The connection is closed.",
+    errors.MethodNotAllowed: "The path does not support this method.",
+    errors.Conflict: "Admin API: the key was changed meanwhile, or is not one that can be changed.",
+    errors.ConfigRefused: "Admin API: the configuration has faults, listed one per line.",
+    errors.RequestTimeout: "The body stopped half-way: 64 KiB more of it, or its end, must arrive "
+    "within 30 seconds. The connection is closed.",
     errors.TooLarge: "The body is over `limits.body_bytes`.",
     errors.HeadersTooLarge: "The headers are over 32,000 bytes.",
-    errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets. Also of a "
-    "limit in tokens or requests where waiting does not help: one in total, or one that is less "
-    "than this request alone may take.",
+    errors.BudgetExceeded: "Names the budget, what is left of it, and when it resets. Also for a "
+    "limit in tokens or requests if waiting does not help: one in total, or one that is less than "
+    "this request alone may take.",
     errors.RateLimited: "A limit in tokens, requests, or requests at once; names it, and what is "
     "left of it.",
-    errors.GatewayError: "A bug of ours; nothing more is told.",
+    errors.GatewayError: "A bug in the gateway; the client gets no details.",
     errors.NoAnswer: "Every candidate was tried and failed; says how.",
-    errors.LedgerDown: "Money cannot be held, so no call is made.",
+    errors.LedgerDown: "The ledger cannot reserve money, so no call is made.",
     errors.Busy: "Over `limits.in_flight` or `limits.in_flight_per_key`.",
-    errors.ShuttingDown: "This process is stopped, and its time to finish is over; ask again.",
-    errors.KeysDown: "Whether a key is good cannot be told, or cannot be changed, now.",
-    errors.OutOfTime: "The deadline came before an answer.",
+    errors.ShuttingDown: "The process is shutting down, and its grace period is over; retry.",
+    errors.KeysDown: "Keys can currently not be verified, or not be changed.",
+    errors.OutOfTime: "The deadline passed before an answer.",
 }
 
 FAILURES: Final[Mapping[type[errors.UpstreamError], str]] = {
@@ -212,7 +209,7 @@ def sent_headers() -> list[str]:
 
 def headers_table() -> str:
     rows = ((f"`{name}`", HEADERS[name]) for name in sent_headers())
-    return _table(("header", "what it says"), rows)
+    return _table(("header", "meaning"), rows)
 
 
 def extras_table() -> str:
@@ -220,7 +217,7 @@ def extras_table() -> str:
         (f"`{name}`", f"`x-gateway-{name.replace('_', '-')}`", EXTRAS[name])
         for name in Extras.__struct_fields__
     )
-    return _table(("in `gateway`", "as a header", "what it asks"), rows)
+    return _table(("in `gateway`", "as a header", "effect"), rows)
 
 
 def metrics_table() -> str:
@@ -276,7 +273,7 @@ def providers_table() -> str:
         (f"`{name}`", f"`{stanza['dialect']}`", _variables(stanza))
         for name, stanza in _stanzas().items()
     )
-    return _table(("provider", "wire format", "is there once these are set"), rows)
+    return _table(("provider", "wire format", "enabled once these are set"), rows)
 
 
 def stanzas_table() -> str:

@@ -44,7 +44,7 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """List models with their hosts, sizes and prices, without any key; filter them."""
+    """List and filter models with their hosts, sizes and prices; needs no key."""
     from gateway.commands.catalog import Filters, select, unmatched_filter
     from gateway.commands.catalog_text import console_for, detail, show
     from gateway.commands.shipped import shipped_catalog

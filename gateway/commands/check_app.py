@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check(ctx: typer.Context, config: Config = CONFIG, json: AsJson = False) -> None:
-    """Check the configuration, its prices, keys and Redis; tell all faults at once."""
+    """Check the configuration, its prices, keys and Redis; report all faults at once."""
     from gateway.commands.check import check as run
     from gateway.commands.ping import look, ping
 

@@ -73,7 +73,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
     json: AsJson = False,
     places: Places = "2",
 ) -> None:
-    """What a month of requests costs at each model, the cheapest first."""
+    """Estimate what a month of requests costs at each model, the cheapest first."""
     from gateway.commands.cost_estimate import CostOptions, PriceContext  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.cost_estimate import estimate as run  # noqa: PLC0415
 
@@ -139,7 +139,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     json: AsJson = False,
     places: Places = "2",
 ) -> None:
-    """What a mix of models costs against each model alone, and against machines of your own."""
+    """Compare a mix of models with each model alone, and with self-hosting."""
     from gateway.commands.cost_compare import compare as run  # noqa: PLC0415 - quick --help
     from gateway.commands.cost_estimate import CostOptions, PriceContext  # noqa: PLC0415
     from gateway.commands.cost_machines import OwnMachinesOptions  # noqa: PLC0415

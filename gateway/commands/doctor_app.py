@@ -26,7 +26,7 @@ def doctor(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Look at Python, secrets, configuration, Redis, tokenizer, ports and providers."""
+    """Diagnose Python, secrets, configuration, Redis, tokenizer, ports and providers."""
     from gateway.commands.doctor import DoctorOptions, examine
 
     outside: Outside = ctx.obj

@@ -20,7 +20,7 @@ app: Final = typer.Typer(
 
 @app.callback()
 def root() -> None:
-    """Another gateway's configuration as ours."""
+    """Convert another gateway's configuration."""
 
 
 @app.command()

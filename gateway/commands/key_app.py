@@ -127,7 +127,7 @@ def list_keys(
     config: Config = None,
     json: AsJson = False,
 ) -> None:
-    """List the keys of the configuration and those that are kept where the ledger is."""
+    """List the keys of the configuration and those stored with the ledger."""
     from gateway.commands import key as run
     from gateway.commands.catalog_text import console_for
 
@@ -152,7 +152,7 @@ def rotate(
     config: Config = None,
     json: AsJson = False,
 ) -> None:
-    """Print a new key, once, in the place of one that is kept where the ledger is."""
+    """Replace a key stored with the ledger; print the new one, once."""
     from gateway.commands import key as run
 
     result = _or_fail(ctx, config, lambda snapshot: run.rotate(snapshot, key_id, overlap))
@@ -163,7 +163,7 @@ def rotate(
 
 @app.command("revoke")
 def revoke(ctx: typer.Context, key_id: KeyId, config: Config = None, json: AsJson = False) -> None:
-    """Revoke a key that is kept where the ledger is: no gateway takes it a second later."""
+    """Revoke a key stored with the ledger: all gateways refuse it within a second."""
     from gateway.commands import key as run
 
     result = _or_fail(ctx, config, lambda snapshot: run.revoke(snapshot, key_id))

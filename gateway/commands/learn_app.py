@@ -42,7 +42,7 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
     config: RouteConfig = None,
     json: AsJson = False,
 ) -> None:
-    """Learn where a route should begin, from what was answered; write weights for `learned`."""
+    """Learn at which tier requests should begin, from recorded answers or usage records."""
     from gateway.commands.learn import LearnOptions, run
     from gateway.config.faults import ConfigError
     from gateway.replay.records import Unusable

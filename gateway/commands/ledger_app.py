@@ -18,7 +18,7 @@ Homes = Annotated[
 def verify(
     ctx: typer.Context, home: Homes = None, config: Config = CONFIG, json: AsJson = False
 ) -> None:
-    """Hold each counter against the sum of its records. Exit code 1 where any differs."""
+    """Compare each counter with the sum of its records; exit code 1 if any differs."""
     from gateway.commands.ledger import verify as run  # noqa: PLC0415 - so that --help is quick
 
     run_and_print(lambda: run(config, ctx.obj.env, ctx.obj.now(), home or ()), json=json)
@@ -37,7 +37,7 @@ def rebuild(
     config: Config = CONFIG,
     json: AsJson = False,
 ) -> None:
-    """Make each counter what its records sum up to. Gateways that noticed a loss go on then."""
+    """Set each counter to the sum of its records. Gateways that stopped for lost data resume."""
     from gateway.commands.ledger import rebuild as run  # noqa: PLC0415 - so that --help is quick
 
     env, now = ctx.obj.env, ctx.obj.now()

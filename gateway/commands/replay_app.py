@@ -55,7 +55,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     seed: Annotated[int, typer.Option(help="For the intervals and the guard's draws.")] = 1,
 ) -> None:
-    """Rehearse a route on recorded answers: what it would have cost, and missed."""
+    """Replay a route on recorded answers: what it would have cost, and missed."""
     from gateway.commands.replay import ReplayOptions
     from gateway.commands.replay import replay as run
     from gateway.config.faults import ConfigError

@@ -21,7 +21,7 @@ app = typer.Typer(help="Compare routes by their records.", no_args_is_help=True)
 
 @app.callback()
 def routes() -> None:
-    """What routes came to."""
+    """Compare routes by their records."""
 
 
 @app.command()
@@ -35,7 +35,7 @@ def compare(  # noqa: PLR0913, PLR0917 - an option each
     config: Config = CONFIG,
     json: AsJson = False,
 ) -> None:
-    """Routes beside each other, by their records: cost, climbing, agreement, latency."""
+    """Compare routes by their records: cost, escalations, agreement, latency."""
     from gateway.commands.routes import RoutesOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.routes import compare as run  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ def usage(  # noqa: PLR0913, PLR0917 - an option each
     config: Config = CONFIG,
     json: AsJson = False,
 ) -> None:
-    """What was used and what it cost, by whom and for what, exact to the nano-dollar."""
+    """Report what was used and what it cost, by whom and for what, to the nano-dollar."""
     from gateway.commands.usage import UsageOptions  # noqa: PLC0415 - so that --help is quick
     from gateway.commands.usage import usage as run  # noqa: PLC0415
 
