@@ -25,7 +25,7 @@ from gateway.core.ports import LedgerDriver, Observer, Upstream
 from gateway.core.prompt_caches import Warmth, lifetimes
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.background import in_background, stop
+from gateway.drivers.background import in_background, keep_running, stop
 from gateway.drivers.deprecations import Deprecations
 from gateway.drivers.exact_tokens import ExactTokens
 from gateway.drivers.ledger.janitor import MAX_GROUPS, ActiveHomes, Janitor
@@ -232,8 +232,10 @@ async def keeping_house(
     homes, ttl_s = homes_of(snapshot.tenants.values()), snapshot.ledger.hold_ttl_s
     sweeper = Sweeper(ledger, homes, ttl_s, time.monotonic)
     tasks = [
-        asyncio.create_task(janitor.run(asyncio.sleep)),
-        asyncio.create_task(sweeper.run(asyncio.sleep)),
+        asyncio.create_task(
+            keep_running("the look at budgets", partial(janitor.run, asyncio.sleep))
+        ),
+        asyncio.create_task(keep_running("expired holds", partial(sweeper.run, asyncio.sleep))),
     ]
     try:
         yield sweeper
@@ -249,7 +251,7 @@ async def open_keyring(snapshot: Snapshot) -> AsyncIterator[tuple[KeyWatch, Keyr
     async with open_keys(snapshot) as store:
         watch = KeyWatch(store, keyring, clock=time.monotonic, wall=time.time, sleep=asyncio.sleep)
         await watch.refresh()
-        watching = asyncio.create_task(watch.keep())
+        watching = asyncio.create_task(keep_running("the watch over keys", watch.keep))
         try:
             yield watch, keyring, open_issuer(snapshot, store, watch.refresh)
         finally:
@@ -282,7 +284,7 @@ async def open_upstream(snapshot: Snapshot, env: Mapping[str, str]) -> AsyncIter
 async def open_webhook(snapshot: Snapshot, observe: Observer) -> AsyncIterator[Webhook]:
     """What tells the snapshot's webhook of budgets; `observe` is told how that ended."""
     webhook = Webhook(make_post(snapshot.alerts.webhook or ""), observe, time.time, asyncio.sleep)
-    sending = asyncio.create_task(webhook.run())
+    sending = asyncio.create_task(keep_running("alerts.webhook", webhook.run))
     try:
         yield webhook
     finally:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from gateway.core.ports import Ledger, LedgerDriver, Observer, Responses
 from gateway.core.records.record import UsageRecord
 from gateway.core.snapshot import Ledger as Where
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.background import stop
+from gateway.drivers.background import keep_running, stop
 from gateway.drivers.cache_hits import open_cache_hits
 from gateway.drivers.exact_tokens import table_fault
 from gateway.drivers.ledger.leased_ledger import LeasedLedger
@@ -136,7 +137,8 @@ async def server(wanted: Where, warn: Callable[[str], None] | None = None) -> As
         except EmbeddedRedisError as error:
             raise LedgerDown(str(error)) from error
         if warn is not None:
-            keeping = keep_alive(embedded, asyncio.sleep, time.monotonic, warn)
+            watch = partial(keep_alive, embedded, asyncio.sleep, time.monotonic, warn)
+            keeping = keep_running("the watch over the embedded ledger", watch)
             stack.push_async_callback(stop, asyncio.create_task(keeping))
         yield embedded.url
 
@@ -185,7 +187,8 @@ async def open_audits(
         guards = Guards(store, observe)
         guards.know(ladders(snapshot.catalog).values())
         await guards.refresh()
-        keeping = asyncio.create_task(guards.keep(asyncio.sleep))
+        sharing = keep_running("what guards have seen", partial(guards.keep, asyncio.sleep))
+        keeping = asyncio.create_task(sharing)
         audits = AuditRunner(guards, ledger.charge, observe)
         try:
             yield audits

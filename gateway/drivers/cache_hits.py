@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
@@ -18,7 +19,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.money import Nanos
 from gateway.core.ports import Clock
 from gateway.core.records.record import UsageRecord, encode
-from gateway.drivers.background import in_background_then_flush
+from gateway.drivers.background import in_background_then_flush, keep_running
 
 EVERY_S: Final = 10.0
 MAX_WAITING: Final = 10_000
@@ -82,5 +83,6 @@ async def open_cache_hits(
 ) -> AsyncIterator[CacheHits]:
     """Written every few seconds, and once more at the end."""
     hits = CacheHits(charge, wall, new_id)
-    async with in_background_then_flush(hits.run(asyncio.sleep), hits.write):
+    writing = keep_running("records of cache hits", partial(hits.run, asyncio.sleep))
+    async with in_background_then_flush(writing, hits.write):
         yield hits

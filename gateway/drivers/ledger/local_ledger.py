@@ -25,6 +25,7 @@ from gateway.core.errors import LedgerDown
 from gateway.core.events import LedgerTook
 from gateway.core.ports import DONE, Clock, Observer
 from gateway.core.records.record import UsageRecord
+from gateway.drivers.background import keep_running
 from gateway.drivers.ledger.local_books import LocalBooks, OpenCall, Outage
 from gateway.drivers.ledger.local_journal import local_id
 from gateway.drivers.ledger.local_payer import VoidingLedger
@@ -98,8 +99,8 @@ class LocalLedger:
         failing = await self._books.start()
         self._outages = {home: Outage(self._clock()) for home in failing}
         self._tasks = [
-            asyncio.create_task(self._run()),
-            asyncio.create_task(self._books.sync_periodically()),
+            asyncio.create_task(keep_running("the ledger's outages", self._run)),
+            asyncio.create_task(keep_running("the journal", self._books.sync_periodically)),
         ]
 
     @property

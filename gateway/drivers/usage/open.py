@@ -5,13 +5,14 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gateway.core.catalog import Tenant
 from gateway.core.ports import LedgerDriver, Observer
 from gateway.core.snapshot import Snapshot
-from gateway.drivers.background import in_background_then_flush
+from gateway.drivers.background import in_background_then_flush, keep_running
 from gateway.drivers.ledger.redis_ledger import RedisLedger
 from gateway.drivers.redis.servers import open_redis
 from gateway.drivers.usage.jsonl_store import JsonlStore
@@ -73,7 +74,8 @@ async def open_sink(
             keep_days=usage.keep_days,
         )
         every_s = usage.every_s or store.every_s
-        writing = sink.run(every_s, time.monotonic, asyncio.sleep)
+        run = partial(sink.run, every_s, time.monotonic, asyncio.sleep)
+        writing = keep_running("the usage sink", run)
         try:
             async with in_background_then_flush(writing, sink.round):
                 yield sink
