@@ -161,6 +161,20 @@ async def test_what_is_no_redis_server_is_hung_up_on(tmp_path: Path) -> None:
         assert await kind(connection, "PING") == "protocol"
 
 
+async def test_a_greeting_that_nobody_understands_fails_the_calls_that_wait(tmp_path: Path) -> None:
+    """And those that come then connect anew: none waits for an answer that never comes."""
+    understood: list[int] = []
+    async with pretender(tmp_path / "s", lambda _: b":1\r\n"):
+        connection = RedisConnection(
+            f"unix://{tmp_path}/s", timeout_s=PATIENT_S, greeting=[encode("TIME")],
+            greeted=lambda answers: understood.append(int(answers[0][0])),
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENT_S / 2):
+            assert [await kind(connection, "PING") for _ in range(3)] == ["protocol"] * 3
+        assert understood == []
+        await connection.aclose()
+
+
 async def test_an_answer_nobody_asked_for_ends_the_connection(tmp_path: Path) -> None:
     answers = iter([b"+one\r\n+stray\r\n", b"+two\r\n"])
     async with (

@@ -135,6 +135,8 @@ class RedisConnection:
             self._connect_failed(wire, error.kind, str(error))
         except (OSError, ValueError) as error:  # ValueError: no host can have that name
             self._connect_failed(wire, "unreachable", f"cannot connect to {self.address}: {error}")
+        except Exception as error:  # noqa: BLE001 - its greeting is no Redis server's
+            self._connect_failed(wire, "protocol", f"not a Redis server: {error!r}")
         else:
             self._connecting = None
             self._failures = 0
