@@ -109,6 +109,15 @@ Das ist mir leider nicht möglich.
 作为一个聊天机器人，我不能帮助你。
 作为文心一言，我无法回答这个问题。
 作为一名负责任的助理，我不能提供。
+That is something that I won't do.
+It's something we're not able to help with.
+It isn't something I can do.
+I cannot completely fulfill this request.
+I can't complete this request.
+I'm unable to identify the person in this photo.
+I can't identify who this is.
+Unfortunately, we cannot proceed with this request.
+Ik kan geen medische adviezen, recepten of diagnoses geven.
 """  # noqa: RUF001
 
 ANSWERS = """\
@@ -200,6 +209,18 @@ No puedo hacer eso sin ti - letra de la canción:
 Sono tre i motivi: primo, con int non posso scrivere decimali; secondo, la virgola.
 Non posso rispondervi con certezza, ma è 42.
 ごめんなさいはビジネスメールでは使用できません。代わりに「申し訳ございません」を使います。
+That's something I can help with! First, unplug the router. If it does not start, press reset.
+I understand. This is something we can do: run it twice, which does not lock the table.
+It's something I'm not sure of, but most say 1492.
+I can't completely rule out a hardware fault, but the log points to the driver.
+I can't identify any errors in your code: it does what you say.
+I cannot identify a bug in this function; the loop ends as it should.
+We cannot proceed directly, so we substitute u = x^2.
+We can't proceed by induction on n here, since the base case fails.
+This content does not violate our content policy: it is fine.
+This content violates none of the rules.
+Ich kann keine Fehler finden, die den Server daran hindern, Anfragen zu bearbeiten.
+Ik kan je hiermee helpen, maar weet niet welke toon je wilt geven. Hier is een versie.
 """
 
 

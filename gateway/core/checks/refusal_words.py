@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 _EN_ACT: Final = (
-    r"(?:(?:in good (?:conscience|faith)|ethically|directly|fully|legally|safely|be|really"
-    r"|actually),? )*"
+    r"(?:(?:in good (?:conscience|faith)|ethically|directly|fully|completely|entirely|legally"
+    r"|safely|be|really|actually),? )*"
     r"(?:help(?! (?:but|it|feeling|thinking|wondering|noticing)\b)|assist|aid|provid|fulfil|"
-    r"comply|creat|generat|produc|writ|answer|respond|discuss|engag|support|giv|offer|complet|"
+    r"comply|creat|generat|produc|writ|answer|respond|discuss|engag|support|giv|offer|complet(?!ely)|"
     r"continu|participat|shar|disclos|reveal|facilitat|encourag|advis|perform|process|proceed|"
-    r"accommodat|satisf|carry out|identify|promot|endors|role-?play|pretend to|"
+    r"accommodat|satisf|carry out|promot|endors|role-?play|pretend to|"
+    r"identify(?! (?:an?|any|the)\b(?! (?:real |specific )?"
+    r"(?:people|person|individ|face|man|woman|celebr|actor|subject)))|"
     r"(?:explain|describe|teach you|walk you through) how to|"
     r"go (?:along|ahead)|do (?:that|this|so|what|it)\b|talk about|tell you how|show you how|"
     r"access|view|display|translat|summari"
@@ -19,7 +21,8 @@ _EN_ACT: Final = (
 _EN_OURS: Final = (
     r"(?:(?:be|directly|fully|legally|safely|really|actually),? )*"
     r"(?:help|assist|aid|provid|fulfil|comply|answer|respond|discuss|engag|support|offer|participat"
-    r"|shar|disclos|facilitat|encourag|advis|proceed|accommodat|promot|endors"
+    r"|shar|disclos|facilitat|encourag|advis|accommodat|promot|endors"
+    r"|proceed(?= with (?:this|that|your|such|the request)|[.!])"
     r"|process (?:this|that|your)|do (?:that|this)\b)"
 )
 _EN_CANNOT: Final = (
@@ -47,10 +50,13 @@ _EN_NO: Final = (
     r"|(?:decline|refuse) to (?:help|assist|answer|provide|write|create|generate)"
     rf"|(?:would|'d) (?:rather|prefer) not(?: to)?(?: {_EN_ACT}| (?:say|comment|continue"
     r"|g(?:o|et) into|go there)\b|[.!]?(?=\n|$)))"
-    r"|(?:that|this|it)(?:'s| is)(?: not|n't)? something (?:that )?(?:i|we) "
-    r"(?:can(?!not|'t)[^.]{0,9} (?:help|assist|do)|cannot|can't|won't|am not|'m not)"
-    r"|(?:this|that|your) (?:request|content|question|prompt|topic)[^.\n]{0,30} "
-    rf"(?:violates?|goes against|is against) (?:{_EN_NOT_WEB}[\w']+ ){{0,4}}?"
+    r"|(?:that|this|it)(?:(?:'s| is) not| isn't) something (?:that )?(?:i|we) "
+    r"can(?!not|'t)[^.]{0,9} (?:help|assist|do)"
+    rf"|(?:that|this|it)(?:'s| is) something (?:that )?(?:i|we) ?{_EN_SIMPLY}(?:{_EN_CANNOT}) "
+    rf"(?:{_EN_ACT}|do\b)"
+    r"|(?:this|that|your) (?:request|content|question|prompt|topic)"
+    r"(?:(?! not |n't |never)[^.\n]){0,30} (?:violates?|goes against|is against) (?!none\b|no\b)"
+    rf"(?:{_EN_NOT_WEB}[\w']+ ){{0,4}}?"
     rf"(?:{_EN_RULES}|copyright|privacy|laws?\b|ethic|(?:\w+ )?standards\b)"
     r"|(?:this|that|it)(?:'s| is| goes| would go| would be) against (?:my|our) "
     rf"{_EN_RULES}(?!:| (?:on|for|about)\b)"
@@ -105,7 +111,7 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
             rf"(?:\b(?:(?:kann|darf|werde) ich|ich (?:kann|darf|werde|bin)) [^.!?,;:\n]{{0,80}}?"
             rf"(?:{_DE_ASIDE}[^.!?,;:\n]{{0,30}}?)?(?:nicht(?! nur)|kein\w*)\b[^.!?,;:\n]{{0,60}}?"
             rf"(?:{_DE_ASIDE}(?! (?:und|aber|so|also|daher|sondern|kann|können|oder)\b)"
-            rf"[^.!?,;:\n]{{0,30}}?)?{_DE_ACT}"
+            rf"(?:(?! zu )[^.!?,;:\n]){{0,30}}?)?{_DE_ACT}"
             r"|\b(?:(?:das|dies|so etwas) (?:kann|darf|werde) ich"
             r"|(?:ich (?:kann|darf|werde)|(?:kann|darf|werde) ich) (?:das|dies|so etwas))"
             r" (?:leider )?nicht (?:tun|machen)\b"
@@ -161,8 +167,9 @@ LANGUAGES: Final[Mapping[str, tuple[str, str, str]]] = {
         "het sorry helaas ik als",
         "niet geen",
         (
-            r"(?:het spijt me|sorry|helaas|als ai)?[^\n]{0,60}?\b(?:ik kan|kan ik) [^.!?\n]{0,60}?"
-            r"(?:niet(?! wachten)|geen)\b[^.!?\n]{0,40}?"
+            r"(?:het spijt me|sorry|helaas|als ai)?[^\n]{0,60}?\b(?:ik kan|kan ik) "
+            r"[^.!?,;:\n]{0,60}?(?:niet(?! wachten)|geen)\b[^.!?,;:\n]{0,40}?"
+            r"(?:(?:, [\w-]+){1,4} (?:en|of) [^.!?,;:\n]{0,30}?)?"
             r"(?:helpen|beantwoorden|voldoen|verstrekken|geven|maken)"
         ),
     ),
