@@ -169,6 +169,17 @@ class LikeTheModel(RuleBasedStateMachine):
 
         self.run(left())
 
+    @rule()
+    def renew_places(self) -> None:
+        """Who has had a place for a while keeps it for longer."""
+
+        async def renewed() -> None:
+            for ledger in (self.model, self.redis) * 2:
+                ledger.renew_places()
+            await self.redis.wait_settled()
+
+        self.run(renewed())
+
     @rule(purse=purses, call=lives, ago=waits, actual=amounts)
     def charge(self, purse: Purse, call: str, ago: float, actual: Amounts) -> None:
         self.both("charge", purse, call, self.time.now - ago, actual)

@@ -52,9 +52,10 @@ class Ledger(Protocol):
 
         `life` names the request that the call belongs to: it keeps one place in budgets of
         requests at once, however many calls it makes, from the first of them until `leave`.
-        A hold that is not settled within its time to live is charged in full, and so is a place
-        given back. Reserving again under the same id gives the same hold and takes nothing. When
-        this is cancelled or raises, whatever it may have set aside is given back in the background.
+        A hold that is not settled within its time to live is charged in full; a place that is not
+        renewed for as long is given back. Reserving again under the same id gives the same hold and
+        takes nothing. When this is cancelled or raises, whatever it may have set aside is given
+        back in the background.
         """
         ...
 
@@ -90,6 +91,12 @@ class LedgerDriver(Ledger, Protocol):
         """Charge every hold whose time is over, also of homes that send nothing any more.
 
         What was charged is told to the observer as well.
+        """
+        ...
+
+    def renew_places(self) -> None:
+        """Renew the places of the requests that are under way here, in the background. To be called
+        three times or more within a place's time to live.
         """
         ...
 

@@ -190,6 +190,30 @@ async def test_settling_keeps_the_place_and_time_gives_it_back(bench: Bench, ten
     assert await books(ledger, wallet) == [(0, 1)]
 
 
+async def test_a_place_that_is_renewed_lasts_as_long_as_its_request(
+    bench: Bench, tenant: str
+) -> None:
+    """As of a stream that flows for longer than its hold lives; its process gives up at a kill."""
+    ledger = bench.ledger
+    wallet = purse(tenant, Budget(1, "total", "at_once"))
+    await ledger.settle(await held(ledger, wallet, "a0", ONE, "a"), ONE)
+    for _ in range(7):
+        bench.time.move(TTL_S / 3)
+        ledger.renew_places()
+        assert isinstance(await ledger.reserve(wallet, "b0", ONE, "b"), Refusal)
+        ledger.leave(wallet, "b")
+    bench.time.move(TTL_S - 1)
+    assert isinstance(await ledger.reserve(wallet, "b0", ONE, "b"), Refusal)
+    bench.time.move(1)
+    await held(ledger, wallet, "b1", ONE, "b")
+    for _ in range(2):
+        ledger.renew_places()
+    assert await books(ledger, wallet) == [(0, 1)], "what is another's by now is not taken back"
+    ledger.leave(wallet, "b")
+    ledger.renew_places()
+    assert await books(ledger, wallet) == [(0, 0)], "who has left is not renewed"
+
+
 async def test_a_refused_call_takes_no_place_and_leaving_twice_is_leaving_once(
     ledger: Driver, tenant: str
 ) -> None:

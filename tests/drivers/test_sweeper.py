@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from textwrap import dedent
 from typing import Final
 
@@ -44,11 +45,16 @@ class World(MemoryLedger):
         """When each home's holds were charged."""
         self.down = False
         self.broken: dict[str, Exception] = {}
+        self.renewed: list[float] = []
+        """When the places of its own requests were renewed."""
         self.sweeper = Sweeper(self, homes, TTL_S, lambda: self.now)
 
     def observe(self, event: Event) -> None:
         if isinstance(event, HoldsExpired):
             self.over[event.tenant] = self.now
+
+    def renew_places(self) -> None:
+        self.renewed.append(self.now)
 
     async def first_expiry(self, homes: Sequence[str]) -> list[float | None]:
         if self.down:
@@ -79,6 +85,24 @@ class World(MemoryLedger):
 
 def names(count: int) -> list[str]:
     return [f"home {number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_the_places_of_its_own_requests_are_renewed_in_time(down: bool) -> None:
+    """Three times while they would live: twice may fail."""
+    world = World(names(3))
+    world.down, began = down, world.now
+
+    async def rest(seconds: float) -> None:
+        world.now += seconds
+        if world.now > began + 2 * TTL_S:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await world.sweeper.run(rest)
+    gaps = [late - early for early, late in pairwise([began, *world.renewed])]
+    assert len(gaps) in {5, 6}
+    assert max(gaps) < TTL_S / 3 + 2 * EVERY_S
 
 
 async def test_each_expired_hold_is_charged_in_time_and_sleeping_homes_cost_little() -> None:

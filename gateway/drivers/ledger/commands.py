@@ -21,7 +21,17 @@ from gateway.drivers.redis.wire import encode
 
 _FOLDER: Final = Path(__file__).with_name("scripts")
 _PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
-_NAMES: Final = ("reserve", "settle", "void", "charge", "balances", "sweep", "leave", "load")
+_NAMES: Final = (
+    "reserve",
+    "settle",
+    "void",
+    "charge",
+    "balances",
+    "sweep",
+    "leave",
+    "renew",
+    "load",
+)
 _INCLUDE: Final = re.compile(r"^ *-- include (\w+\.lua)\n", re.MULTILINE)
 
 
@@ -123,6 +133,9 @@ class HomeCommands:
     def leave(self, life: str) -> bytes:
         life_id = _quoted_life(life)
         return self._leave + f"${len(life_id)}\r\n{life_id}\r\n".encode()
+
+    def renew(self, life: str, ttl_ms: int) -> bytes:
+        return self._head("renew", _quoted_life(life), ttl_ms)
 
     def balances(self, plan: Plan, epoch: str) -> bytes:
         lines = [(line.slot_ms, line.expires) for line in plan.lines]

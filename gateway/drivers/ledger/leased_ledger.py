@@ -43,6 +43,7 @@ class LeasedLedger:
         self.counted = ledger.counted
         self.load = ledger.load
         self.leave = ledger.leave
+        self.renew_places = ledger.renew_places
         self._keeper = LeaseKeeper(ledger, leasing, clock, new_id, sleep, ttl_s)
         self._open, self._held_by_ledger = self._keeper.open, self._keeper.held_by_ledger
         self.tick = self._keeper.tick

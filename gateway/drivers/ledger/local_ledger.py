@@ -76,6 +76,7 @@ class LocalLedger:
         self.records = ledger.records
         self.counted = ledger.counted
         self.load = ledger.load
+        self.renew_places = ledger.renew_places
         self._allowed = self._always = _allowed_tenants(tenants)
         self._observe = observe
         self._clock = clock

@@ -13,7 +13,7 @@ from gateway.core.periods import SLOTS
 from gateway.core.records.entry import Charged, Counter, Entry, Kind, of_meter
 from gateway.core.records.record import UsageRecord
 from gateway.drivers.ledger.book import expired_record
-from gateway.drivers.ledger.plans import Line
+from gateway.drivers.ledger.plans import Line, prefix, read_key
 
 CORRECTABLE_S: Final = 2 * 86_400
 """For how long after its expiry a hold can still be settled at its true cost."""
@@ -22,6 +22,14 @@ VOID_S: Final = 3_600
 CHARGED_S: Final = 86_400
 _MARKED_S: Final = 3_600
 NOTHING: Final = Amounts(Nanos(0))
+
+
+def line_of(home: str, key: str, ttl_ms: int) -> Line:
+    """A bucket by its key, without limits. Raises ValueError for a key that is none of the home."""
+    known = read_key(key, ttl_ms)
+    if known is None or not key.startswith(prefix(home)):
+        raise ValueError(f"not a bucket of this home: {key}")
+    return Line(key, known.meter, known.slot_ms, known.expires, None, ())
 
 
 def subtract(one: Amounts, other: Amounts) -> Amounts:
@@ -153,6 +161,13 @@ class Books:
         for key in self._places_of.pop(life, ()):
             if places := self.places.get(key):
                 places.lives.pop(life, None)
+
+    def renew_places(self, now: float, until: float) -> None:
+        for life, keys in self._places_of.items():
+            for key in keys:
+                places = self.places.get(key)
+                if places is not None and places.lives.get(life, 0) > now:
+                    places.lives[life] = until
 
     def forget(self, now: float) -> None:
         self.places = {key: each for key, each in self.places.items() if each.is_used(now)}

@@ -21,8 +21,8 @@ from gateway.core.money import Nanos
 from gateway.core.ports import DONE, Observer
 from gateway.core.records.entry import Charged, Counter, Entry, of_meter
 from gateway.core.records.record import UsageRecord
-from gateway.drivers.ledger.memory_books import CHARGED_S, Books, Held, Places
-from gateway.drivers.ledger.plans import Calendar, Limit, Line, Plan, make_plan, prefix, read_key
+from gateway.drivers.ledger.memory_books import CHARGED_S, Books, Held, Places, line_of
+from gateway.drivers.ledger.plans import Calendar, Limit, Line, Plan, make_plan
 
 _FORGET_EVERY: Final = 1_000
 _MAX_PLANS: Final = 4_096
@@ -89,6 +89,11 @@ class MemoryLedger:
     def leave(self, purse: Purse, life: str) -> None:
         self._books_of(purse.home).leave(life)
 
+    def renew_places(self) -> None:
+        now = self._clock()
+        for books in self._books.values():
+            books.renew_places(now, now + self._ttl)
+
     async def void(self, home: str, hold_id: str) -> None:
         """Release a hold whose call was never made, also one that is yet to arrive."""
         await asyncio.sleep(0)
@@ -148,7 +153,7 @@ class MemoryLedger:
         force: bool = False,
     ) -> int | None:
         """There is only one epoch here: nothing outlives the process."""
-        lines = {counter: _line(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
+        lines = {counter: line_of(home, counter[0], round(self._ttl * 1_000)) for counter in spent}
         await asyncio.sleep(0)
         books, now = self._books_of(home), self._clock()
         if books.open and not force:
@@ -290,10 +295,3 @@ class _ReserveAttempt:
 
     def _places(self, line: Line) -> Places:
         return self.books.places.setdefault(line.key, Places())
-
-
-def _line(home: str, key: str, ttl_ms: int) -> Line:
-    known = read_key(key, ttl_ms)
-    if known is None or not key.startswith(prefix(home)):
-        raise ValueError(f"not a bucket of this home: {key}")
-    return Line(key, known.meter, known.slot_ms, known.expires, None, ())

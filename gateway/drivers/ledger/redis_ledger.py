@@ -90,7 +90,8 @@ class RedisLedger(Book):
         self._debts = Debts(self._homes.run, clock, observe)
         self._settles = Settles(self._homes, self._debts, clock, observe)
         self.settle = self._settles.settle
-        self._leaves = Leaves(self._settles, self._debts)
+        self._leaves = Leaves(self._settles, self._debts, settings.ttl_ms)
+        self.renew_places = self._leaves.renew
 
     @property
     def owed(self) -> int:
@@ -104,7 +105,7 @@ class RedisLedger(Book):
         began = self._clock()
         prepared = self._homes.prepare(purse, began)
         if prepared.has_places:
-            self._leaves.reserve_sent(life or hold_id)
+            self._leaves.reserve_sent(prepared.home, life or hold_id)
         error = None
         try:
             for _ in _TRIES:

@@ -1,4 +1,5 @@
-"""Charges expired holds within seconds, in any number of homes, also those of dead processes.
+"""Charges expired holds within seconds, in any number of homes, also those of dead processes; and
+renews the places of this process's requests, so that they do not expire.
 
 It polls: it reads when each home's first open hold expires. A home without holds is read again
 after `ttl_s`, since a hold made now cannot expire earlier: so 100,000 idle homes cost 200 short
@@ -16,6 +17,8 @@ from gateway.core.errors import LedgerDown
 from gateway.core.ports import Clock, LedgerDriver
 
 EVERY_S: Final = 1.0
+_RENEWALS: Final = 3
+"""How often a place is renewed within its time to live."""
 _HOMES_AT_ONCE: Final = 100
 """Homes read at once: a millisecond or two of work."""
 _REST_S: Final = 0.002
@@ -34,6 +37,7 @@ class Sweeper:
         self._ttl = ttl_s
         self._clock = clock
         self._second = int(clock())
+        self._renewed_at = clock()
         self._slots: dict[int, list[str]] = {}
         """The homes to read, by the second when they are due."""
         self._overdue: deque[str] = deque()
@@ -52,6 +56,7 @@ class Sweeper:
         """Run until cancelled."""
         while True:
             await self.round(sleep)
+            self._renew_places()
             await sleep(EVERY_S)
 
     async def round(self, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -65,6 +70,12 @@ class Sweeper:
             ]
             if not await self._check(batch, sleep):
                 break
+
+    def _renew_places(self) -> None:
+        now = self._clock()
+        if now >= self._renewed_at + self._ttl / _RENEWALS:
+            self._renewed_at = now
+            self._ledger.renew_places()
 
     def _due(self) -> list[str]:
         now = int(self._clock())
