@@ -26,7 +26,7 @@ from gateway.web.hot_body import IncomingBody
 from gateway.web.hot_head import HeadParser
 from gateway.web.hot_reply import NULL_TRANSPORT, Openings, ResponseWriter
 from gateway.web.idle import BUSY
-from gateway.web.plain import PlainProtocol
+from gateway.web.plain import UNWANTED, PlainProtocol
 from gateway.web.session import Session
 from gateway.web.timeouts import ClientTimeouts
 
@@ -34,10 +34,6 @@ _ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
 _AHEAD: Final = 64 * 1024
 """Bytes that may wait while a request is answered before the client is made to wait."""
-_UNWANTED: Final = 16 * 1024 * 1024
-"""Bytes of a body that are let pass when its request is refused: a client that is cut off while it
-sends may never read why. After a longer one the connection is not kept.
-"""
 
 
 class HotProtocol(ResponseWriter):
@@ -157,7 +153,7 @@ class HotProtocol(ResponseWriter):
             self.whole, self._buffer = data[begins:ends], data[ends:]
         else:
             self._incoming = IncomingBody(heads.length, self._loop)
-            if heads.length > _UNWANTED:
+            if heads.length > UNWANTED:
                 self._keep = False  # told with the answer: the rest may not be waited for
             self._more(self._incoming, data[begins:])
         waiter, self._next_request = self._next_request, None
@@ -216,6 +212,9 @@ class HotProtocol(ResponseWriter):
         if incoming.discarding:
             if not incoming.left:
                 self._incoming = None
+                if incoming.is_last:
+                    self._close()
+                    return b""
         elif not incoming.waited_for and incoming.size > _AHEAD:
             self._set_reading(on=False)  # who is asking is not settled yet
         return behind
@@ -231,7 +230,7 @@ class HotProtocol(ResponseWriter):
         try:
             return await incoming.whole()
         except RequestTimeout:
-            self._keep = False
+            self._keep, self._incoming = False, None
             raise
         finally:
             self._timeouts.bodies.leave(incoming)
@@ -245,7 +244,7 @@ class HotProtocol(ResponseWriter):
             if not incoming.left:
                 self._incoming = None
         if not self._keep:
-            self._close()
+            self._end_connection()
             return
         self.since = self._loop.time()
         if self._buffer or not self._reading:
@@ -255,15 +254,21 @@ class HotProtocol(ResponseWriter):
             if data:
                 self._next(data)
 
+    def _end_connection(self) -> None:
+        """That was the last answer. Who is cut off while it sends may never read it."""
+        rest = self._incoming
+        if rest is None or self._door.draining:
+            self._close()
+            return
+        rest.is_last = True
+        self.since = self._loop.time()  # `idle` says for how long
+        self._end_writing()
+        self._set_reading(on=True)
+
     def _set_reading(self, *, on: bool) -> None:
         if on != self._reading:
             self._reading = on
             (self._transport.resume_reading if on else self._transport.pause_reading)()
-
-    def _close(self) -> None:
-        """With all that was sent, unless nobody reads it."""
-        self._outbox.close(self._transport)
-        self._backlog.watch(self._transport)
 
     def _leave(self) -> None:
         """The connection is nothing to us any more."""

@@ -10,7 +10,7 @@ class IncomingBody:
     to come; of no use before somebody waits for it.
     """
 
-    __slots__ = ("_loop", "_parts", "_rest", "discarding", "left", "since", "size")
+    __slots__ = ("_loop", "_parts", "_rest", "discarding", "is_last", "left", "since", "size")
 
     def __init__(self, length: int, loop: asyncio.AbstractEventLoop) -> None:
         self.left = length
@@ -18,6 +18,8 @@ class IncomingBody:
         self.since = BUSY
         self.discarding = False
         """What is still to come is let pass."""
+        self.is_last = False
+        """The connection ends behind it."""
         self._loop = loop
         self._parts: list[bytes] = []
         self._rest: asyncio.Future[None] | None = None

@@ -47,6 +47,9 @@ class NullTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -145,3 +148,14 @@ class ResponseWriter(ABC, asyncio.Protocol):
         self._done()
         if self._retires:
             self._keep = False
+
+    def _close(self) -> None:
+        """With all that was sent, unless nobody reads it."""
+        self._outbox.close(self._transport)
+        self._backlog.watch(self._transport)
+
+    def _end_writing(self) -> None:
+        """The client sees the end, and is not cut off while it sends."""
+        self._outbox.flush()
+        if self._transport.can_write_eof():  # TLS has no such half
+            self._transport.write_eof()

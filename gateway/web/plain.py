@@ -12,11 +12,11 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from gateway.core.errors import GatewayError, HeadersTooLarge, InvalidRequest
-from gateway.web.asgi import Message, Receive, Scope, Send
 from gateway.web.backlog import Backlog
 from gateway.web.client import lines_of
 from gateway.web.door import Door
 from gateway.web.headers import MAX_HEADERS, error_headers
+from gateway.web.plain_cycle import LingeringTransport, content_length, run
 from gateway.web.render import error_body
 from gateway.web.timeouts import ClientTimeouts
 
@@ -24,6 +24,11 @@ _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
 """Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
 parser keeps them all, as fifteen times as many.
+"""
+UNWANTED: Final = 16 * 1024 * 1024
+"""Bytes of a body that are let pass when its request is refused, and the connection kept. After a
+longer one it is not: its client sees the end, and what it still sends is dropped. One that is cut
+off while it sends may never read why.
 """
 _BEHIND: Final = 100
 """Requests that may wait for their turn: each takes a hundred times the bytes that ask for it."""
@@ -71,6 +76,10 @@ class PlainProtocol(HttpToolsProtocol):
     """Whether some of the body of `cycle` is still to come."""
     _fault: GatewayError | None = None
     """What ends the connection, once all that came before it is answered."""
+    _unwanted = 0
+    """Bytes that came of a body whose request is answered."""
+    _drops = False
+    """Whatever still comes."""
 
     def __init__(self, door: Door, timeouts: ClientTimeouts, *its: Any, **more: Any) -> None:
         super().__init__(*its, **more)
@@ -85,8 +94,8 @@ class PlainProtocol(HttpToolsProtocol):
         self.idle.enter(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._fault is not None:
-            return  # nobody knows where another request begins
+        if self._drops:
+            return
         self._vain += len(data)  # unless something comes of it
         super().data_received(data)
         if self.transport.is_closing():
@@ -98,7 +107,7 @@ class PlainProtocol(HttpToolsProtocol):
             self.idle.enter(self)
 
     def on_message_begin(self) -> None:
-        self._vain = 0
+        self._vain = self._unwanted = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -108,6 +117,11 @@ class PlainProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._vain = 0
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._unwanted += len(body)
+            if self._unwanted > UNWANTED:
+                self._end_writing()
+                raise BufferError  # the parser goes no further
 
     def on_headers_complete(self) -> None:
         self._vain = 0
@@ -178,20 +192,22 @@ class PlainProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
-        cycle.keep_alive = cycle.keep_alive and not self.door.draining
-        if cycle.scope["http_version"] < "1.1":
-            app = partial(_unchunked, app, cycle)
-        super()._start_asgi_task(cycle, partial(_cut, app, cycle))
+        short = content_length(cycle) <= UNWANTED
+        cycle.keep_alive = cycle.keep_alive and short and not self.door.draining
+        cycle.transport = LingeringTransport(self.transport, self._linger)
+        super()._start_asgi_task(cycle, partial(run, app, cycle))
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn calls this, and words `msg`."""
+        if self._drops:
+            return
         if len(self.pipeline) >= _BEHIND:
             msg = f"Wait for answers: more than {_BEHIND} requests are behind one on a connection."
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:
         """The connection ends with it, behind the answers to all requests that came whole."""
-        self._fault = error
+        self._fault, self._drops = error, True  # nobody knows where another request begins
         cycle = self.cycle
         if not self._in_body:
             self._end_if_answered(error)
@@ -211,6 +227,19 @@ class PlainProtocol(HttpToolsProtocol):
         self.transport.close()
         self.backlog.watch(self.transport)
 
+    def _linger(self) -> bool:
+        """Whether the client is still sending what it is answered."""
+        if not self._in_body or self._served is not self.cycle or self.door.draining:
+            return False
+        self._end_writing()
+        return True
+
+    def _end_writing(self) -> None:
+        """The client sees the end, and may send on for as long as a connection may be idle."""
+        self._drops = True
+        if self.transport.can_write_eof():  # TLS has no such half
+            self.transport.write_eof()
+
     def _tell(self, error: GatewayError) -> None:
         body = error_body(error)
         pairs = [
@@ -228,29 +257,3 @@ def plain(door: Door, timeouts: ClientTimeouts | None = None) -> type[asyncio.Pr
     """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
     made = partial(PlainProtocol, door, timeouts or ClientTimeouts())
     return cast("type[asyncio.Protocol]", made)
-
-
-async def _cut(
-    app: Any, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Who is cancelled has told what there was to tell, as far as it was read. Uvicorn would log a
-    bug, and wait for who does not read, to tell of it.
-    """
-    try:
-        await app(scope, receive, send)
-    except asyncio.CancelledError:
-        cycle.disconnected = True
-        cycle.transport.abort()
-
-
-async def _unchunked(
-    app: Any, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """HTTP/1.0 knows no chunks: a body of no told length ends with the connection."""
-
-    async def sends(message: Message) -> None:
-        cycle.chunked_encoding = False
-        cycle.expected_content_length = len(message.get("body", b""))
-        await send(message)
-
-    await app(scope, receive, sends)

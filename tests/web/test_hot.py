@@ -228,6 +228,54 @@ async def test_far_too_large_ends_the_connection_and_is_told_so(wire: Wire) -> N
     assert await wire.ended()
 
 
+CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+EXPLAIN = b"/v1/route/explain"
+NOBODY = head(2**20, b"Connection: close").replace(KEY.encode(), b"tg-nobody-0000000000")
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest", "status"),
+    [
+        (head(24 * 2**20), b" " * 24 * 2**20, 413),
+        (head(24 * 2**20, path=EXPLAIN), b" " * 24 * 2**20, 413),
+        (NOBODY, b" " * 2**20, 401),
+        (NOBODY.replace(PATH, EXPLAIN), b" " * 2**20, 401),
+    ],
+    ids=["too large", "too large, not hot", "closing", "closing, not hot"],
+)
+async def test_who_sends_all_of_a_body_before_it_reads_is_not_cut_off(
+    wire: Wire, begun: bytes, rest: bytes, status: int
+) -> None:
+    """As httpx does, and so OpenAI's SDK: it raised the reset, and asked twice more."""
+    await wire.send(begun, *[rest[at : at + 2**18] for at in range(0, len(rest), 2**18)])
+    found, headers, _ = await wire.answer()
+    assert (found, headers["connection"]) == (status, "close")
+    assert await wire.ended()
+
+
+async def test_a_body_that_nobody_wants_is_let_pass_so_far_and_no_farther(wire: Wire) -> None:
+    """In chunks, which tell no length: the connection might be kept."""
+    block = b"%x\r\n%b\r\n" % (2**20, b" " * 2**20)
+    await wire.send(CHUNKED, block)
+    status, headers, _ = await wire.answer()
+    assert (status, "connection" in headers) == (413, False)
+    await wire.send(*[block] * 17)
+    assert await wire.ended()
+    await wire.send(b"0\r\n\r\n" + asks())
+
+
+@pytest.mark.parametrize("path", [PATH, EXPLAIN], ids=["hot", "not hot"])
+async def test_who_never_ends_is_cut_off_in_the_end(service: Running, path: bytes) -> None:
+    async with patient(service, 0.2, 60) as wire:
+        await wire.send(head(10**12, path=path))
+        assert (await wire.answer())[0] == 413
+        with pytest.raises(ConnectionError):  # noqa: PT012 - some of it is let pass
+            async with asyncio.timeout(30):
+                while True:
+                    await wire.send(b" " * 1_000)
+                    await asyncio.sleep(0.01)
+
+
 async def test_a_key_that_is_revoked_counts_at_once_on_a_connection_that_is_open(
     service: Running, wire: Wire
 ) -> None:
