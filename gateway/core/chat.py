@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from gateway.core.errors import InvalidRequest
-from gateway.core.shape import Shape
+from gateway.core.shape import NULL, Shape
 from gateway.core.usage import Usage
 
 __all__ = ["Usage"]
@@ -118,6 +118,10 @@ class ChatRequest(Struct, frozen=True):
     extras: Extras = NO_EXTRAS
     seen: Look | None = None
     shape: Shape | None = None
+
+    def sets(self, name: str) -> bool:
+        """Whether it has this field, with more than null in it."""
+        return self.fields.get(name, NULL) != NULL
 
     def json(self, name: str) -> Any:
         """One top-level field, decoded; None when it is absent. Decodes anew at each call.

@@ -42,6 +42,8 @@ _READS_MORE: Final = frozenset(
 """Fields by which a model may read more than is sent."""
 _RUN_BY_CLIENTS: Final = ("function", "custom")
 _NONE: Final[frozenset[str]] = frozenset()
+NULL: Final = Raw(b"null")
+"""What a client sends that writes the fields it leaves out, too."""
 
 
 class _Tool(Struct):
@@ -74,6 +76,7 @@ class Shape(Struct, frozen=True):
 
 def read_shape(fields: Mapping[str, Raw]) -> Shape:
     """Of a request's top level, with or without its messages."""
+    fields = {name: raw for name, raw in fields.items() if raw != NULL}
     size = sum(map(len, read_beside(fields)))
     tools = "tools" in fields or "functions" in fields
     needs = frozenset({"tools"}) if tools else _NONE

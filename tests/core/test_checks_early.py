@@ -170,6 +170,8 @@ def test_what_has_ended_is_judged_as_a_whole() -> None:
         ((), {}, False),
         (("not_refused",), {"logprobs": True}, False),
         (("not_refused",), {"functions": []}, False),
+        (("not_refused",), {"logprobs": False, "modalities": ["text"], "functions": None}, True),
+        (("not_refused",), {"modalities": ["text", "audio"]}, False),
     ],
 )
 def test_what_is_worth_watching(

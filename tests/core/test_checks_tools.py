@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw, structs
 
 from gateway.core.chat import Choice, ToolCall
+from gateway.core.checks.tools import offers_tools
 from tests.core.checked import call, request, whys
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -152,3 +153,10 @@ def test_the_older_function_call_is_held_against_functions(legacy: bytes, says: 
     choice = Choice(extra={"function_call": Raw(legacy)})
     asked = request(functions=[{"name": "weather", "parameters": CITY}])
     assert whys("tools_valid", choice, asked) == says
+
+
+@pytest.mark.parametrize("name", ["tools", "functions"])
+def test_null_declares_no_tools(name: str) -> None:
+    asked = request(**{name: None})
+    assert not offers_tools(asked)
+    assert whys("tool_known", Choice(tool_calls=(PARIS,)), asked) == UNDECLARED

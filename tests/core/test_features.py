@@ -50,6 +50,16 @@ def test_what_a_model_must_be_able_to_do(
     assert features(request(messages, **beside)).needs == needs
 
 
+NAMES = ("tools", "functions", "web_search_options", "cache_control", "what_nobody_knows")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_null_says_nothing(name: str) -> None:
+    """Some clients write the fields that they leave out."""
+    given: dict[str, Any] = {name: None}
+    assert features(request(user("hi"), **given)) == features(request(user("hi")))
+
+
 @pytest.mark.parametrize(
     ("messages", "beside", "caches"),
     [

@@ -74,7 +74,7 @@ def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
 
 def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     look = _tools(request, options)
-    demanded = "tool_choice" in request.fields
+    demanded = request.sets("tool_choice")
     return lambda heard: None if (seen := look(heard)) is PASSES and demanded else seen
 
 
@@ -191,6 +191,10 @@ _ONLY_PASS: Final = frozenset(("citation", "not_empty", "regex"))
 _CUTS: Final = EARLY_CHECKS.keys() - _ONLY_PASS
 _SEVERAL: Final = frozenset(("audio", "functions", "logprobs", "modalities"))
 """Where these are asked for, the pieces of an answer are not simply put together."""
+_TEXT_ALONE: Final[Mapping[str, Sequence[Any]]] = {
+    "logprobs": (False,), "modalities": ([], ["text"]),
+}  # fmt: skip
+"""Values by which nothing but the text is asked for, as by null."""
 
 
 class EarlyChecks:
@@ -233,7 +237,12 @@ class EarlyChecks:
 
 def worth_watching(checks: tuple[Check, ...], request: ChatRequest) -> bool:
     """Whether an answer may be cut, or flow, before it is whole."""
-    if request.n > 1 or not _SEVERAL.isdisjoint(request.fields):
+    asked = _SEVERAL.intersection(request.fields)
+    if request.n > 1 or any(_is_asked(name, request) for name in asked):
         return False
     names = {check.name for check in checks}
     return bool(names & _CUTS) or (bool(names) and names <= EARLY_CHECKS.keys())
+
+
+def _is_asked(name: str, request: ChatRequest) -> bool:
+    return request.sets(name) and request.json(name) not in _TEXT_ALONE.get(name, ())

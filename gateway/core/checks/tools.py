@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from gateway.core.chat import ChatRequest, Choice, ToolCall
 from gateway.core.checks.schema import misfit
 from gateway.core.checks.tolerant_json import Unreadable, read_strict
+from gateway.core.shape import NULL
 
 
 class _Function(Struct):
@@ -28,13 +29,12 @@ class _LegacyCall(Struct):
     arguments: str = ""
 
 
-_TOOLS: Final = msgspec.json.Decoder(list[_Tool])
-_FUNCTIONS: Final = msgspec.json.Decoder(list[_Function])
+_TOOLS: Final = msgspec.json.Decoder(list[_Tool] | None)
+_FUNCTIONS: Final = msgspec.json.Decoder(list[_Function] | None)
 _LEGACY_CALL: Final = msgspec.json.Decoder(_LegacyCall | None)
 UNDECLARED: Final = "it calls a tool that was not declared"
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 _FREE_TEXT: Final = b"free text"
-_NO_CALLS: Final = Raw(b"null")
 
 
 def tools_valid(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
@@ -85,7 +85,7 @@ def calls_tool(choice: Choice) -> bool:
 
 def offers_tools(request: ChatRequest) -> bool:
     """Whether an answer may call one."""
-    return "tools" in request.fields or "functions" in request.fields
+    return request.sets("tools") or request.sets("functions")
 
 
 def declared_names(request: ChatRequest) -> frozenset[str] | None:
@@ -114,12 +114,12 @@ def _fault(call: ToolCall, declared: Mapping[str, bytes]) -> str | None:
 def _declared(request: ChatRequest) -> dict[str, bytes]:
     """Each declared tool's parameters: JSON, or empty where any object will do."""
     declared: dict[str, bytes] = {}
-    for tool in _TOOLS.decode(request.fields.get("tools", b"[]")):
+    for tool in _TOOLS.decode(request.fields.get("tools", NULL)) or ():
         if tool.function is not None:
             declared[tool.function.name] = bytes(tool.function.parameters)
         elif tool.custom is not None:
             declared[tool.custom.name] = _FREE_TEXT
-    for function in _FUNCTIONS.decode(request.fields.get("functions", b"[]")):
+    for function in _FUNCTIONS.decode(request.fields.get("functions", NULL)) or ():
         declared[function.name] = bytes(function.parameters)
     return declared
 
@@ -168,7 +168,7 @@ def _allowed(tools: Any) -> list[str] | None:
 
 def _legacy_calls(choice: Choice) -> tuple[ToolCall, ...]:
     try:
-        call = _LEGACY_CALL.decode(choice.extra.get("function_call", _NO_CALLS))
+        call = _LEGACY_CALL.decode(choice.extra.get("function_call", NULL))
     except _UNREADABLE:
         return ()
     return () if call is None else (ToolCall("", call.name, call.arguments),)
