@@ -16,6 +16,8 @@ from gateway.web.refuse import refuse, wrong_type
 
 EXTRAS: Final = tuple(Extras.__struct_fields__)
 _LONGEST_MS: Final = 86_400_000
+_LONGEST_REGION: Final = 128
+"""Characters: more than any region's name has. Plans are kept by it."""
 _MANY: Final = ("checks", "tags")
 _WHOLE: Final = re.compile(r"[0-9]{1,40}")
 """A number in a header, or in a string: Python reads more than that as one, such as 1_000."""
@@ -45,6 +47,8 @@ def read_extras(body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> E
 
 
 def _allowed(extras: Extras) -> None:
+    if extras.region is not None and len(extras.region) > _LONGEST_REGION:
+        refuse("gateway.region", f"must be at most {_LONGEST_REGION} characters")
     if extras.max_cost_usd is not None:
         _amount(extras.max_cost_usd)
     if extras.max_latency_ms is not None and not 1 <= extras.max_latency_ms <= _LONGEST_MS:

@@ -172,6 +172,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "gateway.strategy",
         "is 'guess'; allowed are arbitrate, casc",
     ),
+    ({"gateway": {"region": "e" * 129}}, "gateway.region", "must be at most 128 characters"),
     ({"gateway": {"tags": {"team": 5}}}, "gateway.tags", "has the wrong type"),
     ({"gateway": {"tags": ["a"]}}, "gateway.tags", "has the wrong type"),
     ({"gateway": {"regio": None}}, "gateway.regio", "is unknown; allowed are region"),
