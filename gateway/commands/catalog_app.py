@@ -19,28 +19,32 @@ if TYPE_CHECKING:
 def catalog(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="All about this one. Default: a line for each host.")
+        str | None,
+        typer.Argument(help="Show everything about this model. Default: a line for each host."),
     ] = None,
     config: Annotated[
         list[Path] | None,
         typer.Option(
-            "--config", "-c", help="YAML files. Default: the shipped ones.", metavar="PATH"
+            "--config",
+            "-c",
+            help="YAML files. Default: the catalog that comes with the gateway.",
+            metavar="PATH",
         ),
     ] = None,
     capability: Annotated[
-        list[str] | None, typer.Option(help="Only models with it. Repeatable.")
+        list[str] | None, typer.Option(help="Only models with this capability. Repeatable.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Only hosts that run there.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only hosts in this region.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only this host.")] = None,
     max_input_price: Annotated[
         float | None,
-        typer.Option(min=0.0, help="USD per million input tokens, at most.", metavar="USD"),
+        typer.Option(min=0.0, help="At most this price per million input tokens.", metavar="USD"),
     ] = None,
     stale: Annotated[
-        bool, typer.Option("--stale", help="Only what has an old price, or none any more.")
+        bool, typer.Option("--stale", help="Only models whose price is old, or no longer listed.")
     ] = False,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Every column, on lines as long as it takes.")
+        bool, typer.Option("--wide", help="Show every column, on lines of any length.")
     ] = False,
     json: AsJson = False,
 ) -> None:

@@ -10,9 +10,11 @@ from gateway.commands.options import AsJson, console, run_and_print
 
 app = typer.Typer(help="Reckon what models would cost.", no_args_is_help=True)
 
-Requests = Annotated[str, typer.Option(help="Requests a month.", metavar="N")]
-Prompt = Annotated[str, typer.Option("--input", help="Input tokens a request.", metavar="N")]
-Completion = Annotated[str, typer.Option("--output", help="Output tokens a request.", metavar="N")]
+Requests = Annotated[str, typer.Option(help="Requests per month.", metavar="N")]
+Prompt = Annotated[str, typer.Option("--input", help="Input tokens per request.", metavar="N")]
+Completion = Annotated[
+    str, typer.Option("--output", help="Output tokens per request.", metavar="N")
+]
 CacheHit = Annotated[
     str, typer.Option(help="Share of the input read from the provider's cache.", metavar="SHARE")
 ]
@@ -20,11 +22,15 @@ CacheWrite = Annotated[
     str, typer.Option(help="Share of the input written to that cache.", metavar="SHARE")
 ]
 Batch = Annotated[str, typer.Option(help="Share of the requests sent as batches.", metavar="SHARE")]
-Hours = Annotated[str, typer.Option(help="When requests come, for prices by the hour.")]
+Hours = Annotated[
+    str, typer.Option(help="The hours in which requests arrive, for prices by the hour.")
+]
 Zone = Annotated[str, typer.Option(help="The time zone of --hours: an IANA name.")]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Only these: a name, provider/model, or a pattern. Repeatable."),
+    typer.Option(
+        "--model", help="Only these models: a name, provider/model or pattern. Repeatable."
+    ),
 ]
 Stated = Annotated[
     list[str] | None,
@@ -38,15 +44,18 @@ PricesFile = Annotated[
     typer.Option("--prices", help="A YAML file of prices: models by name.", metavar="PATH"),
 ]
 Provider = Annotated[str | None, typer.Option(help="Only this host.")]
-Region = Annotated[str | None, typer.Option(help="Only hosts that run there.")]
+Region = Annotated[str | None, typer.Option(help="Only hosts in this region.")]
 Config = Annotated[
     list[Path] | None,
     typer.Option(
-        "--config", "-c", help="YAML files. Default: the shipped catalog.", metavar="PATH"
+        "--config",
+        "-c",
+        help="YAML files. Default: the catalog that comes with the gateway.",
+        metavar="PATH",
     ),
 ]
 Form = Annotated[str, typer.Option("--format", help="table, csv or json.")]
-Places = Annotated[str, typer.Option(help="Places after the point, in a table.", metavar="N")]
+Places = Annotated[str, typer.Option(help="Decimal places in tables.", metavar="N")]
 
 
 @app.command()
@@ -66,7 +75,7 @@ def estimate(  # noqa: PLR0913, PLR0917 - one an option
     provider: Provider = None,
     region: Region = None,
     hosts: Annotated[
-        bool, typer.Option("--hosts", help="Every host of a model, not only the cheapest.")
+        bool, typer.Option("--hosts", help="Show every host of a model, not only the cheapest.")
     ] = False,
     config: Config = None,
     form: Form = "table",
@@ -95,15 +104,15 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     mix: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who answers which share: MODEL=SHARE; MODEL+BETTER=SHARE where BETTER answers "
-            "what MODEL could not. Tiers of --config are names, too. Repeatable.",
+            help="Each model's share of the answers: MODEL=SHARE; MODEL+BETTER=SHARE if BETTER "
+            "answers what MODEL could not. Tiers of --config are allowed, too. Repeatable.",
             metavar="MODEL=SHARE",
         ),
     ] = None,
     usage: Annotated[
         list[Path] | None,
         typer.Option(
-            help="The mix as recorded: a JSONL file of usage records. Repeatable.", metavar="PATH"
+            help="A JSONL file of usage records to take the mix from. Repeatable.", metavar="PATH"
         ),
     ] = None,
     cache_hit: CacheHit = "0",
@@ -117,22 +126,23 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     provider: Provider = None,
     region: Region = None,
     gpu_hour: Annotated[
-        str, typer.Option(help="Machines of your own: what one GPU costs an hour.", metavar="USD")
+        str, typer.Option(help="Self-hosting: the cost of one GPU per hour.", metavar="USD")
     ] = "",
     gpus: Annotated[
-        str, typer.Option(help="GPUs of the set that serves the model.", metavar="N")
+        str, typer.Option(help="Number of GPUs that serve the model together.", metavar="N")
     ] = "1",
     tokens_per_second: Annotated[
-        str, typer.Option(help="Output tokens a second of the whole set, when busy.", metavar="N")
+        str,
+        typer.Option(help="Output tokens per second of all GPUs together, when busy.", metavar="N"),
     ] = "",
     utilisation: Annotated[
-        str, typer.Option(help="Share of the time for which the set is busy.", metavar="SHARE")
+        str, typer.Option(help="Share of time in which the GPUs are busy.", metavar="SHARE")
     ] = "50%",
     engineer: Annotated[
-        str, typer.Option(help="What the people who run them cost a month.", metavar="USD")
+        str, typer.Option(help="Cost of the people who operate them, per month.", metavar="USD")
     ] = "",
     other: Annotated[
-        str, typer.Option(help="Storage, traffic and the rest, a month.", metavar="USD")
+        str, typer.Option(help="Cost of storage, traffic and the rest, per month.", metavar="USD")
     ] = "0",
     config: Config = None,
     form: Form = "table",

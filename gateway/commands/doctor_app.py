@@ -22,7 +22,10 @@ def doctor(
     host: Host = "127.0.0.1",
     port: Port = 4000,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Connect to each provider; no call that costs is made.")
+        bool,
+        typer.Option(
+            "--probe", help="Also connect to each provider, without calls that cost money."
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:

@@ -19,19 +19,26 @@ def explain(
     ctx: typer.Context,
     request: Annotated[
         Path,
-        typer.Argument(help="A chat request's JSON, - for stdin; with --analyze, a request's id."),
+        typer.Argument(
+            help="A file with a chat request, - for stdin; with --analyze, a request's id."
+        ),
     ],
     config: Config = CONFIG,
-    tenant: Annotated[str | None, typer.Option(help="Whose limits hold.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant whose limits apply. Default: the first.")
+    ] = None,
     json: AsJson = False,
     analyze: Annotated[
-        bool, typer.Option("--analyze", help="What became of a request, by its x-request-id.")
+        bool,
+        typer.Option(
+            "--analyze", help="Show the records of a finished request, by its x-request-id."
+        ),
     ] = False,
     gateway: Annotated[
         str | None,
         typer.Option(
-            help="Ask one that runs, with the key in TOLLGATE_KEY: its guards, circuits and prices "
-            "of now.",
+            help="Ask a running gateway, with the key in TOLLGATE_KEY: it uses its present guards, "
+            "circuits and prices.",
             metavar="URL",
         ),
     ] = None,

@@ -26,7 +26,7 @@ def root() -> None:
 @app.command()
 def litellm(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="Its config.yaml.")],
+    files: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="LiteLLM's config.yaml.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The file to write. Default: print it.", metavar="PATH"),

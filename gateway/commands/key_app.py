@@ -30,49 +30,50 @@ Config = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="A YAML file, or a folder of them. Repeatable. Default: config/gateway.yaml.",
+        help="A YAML file, or a folder of YAML files. Repeatable. Default: config/gateway.yaml.",
         metavar="PATH",
     ),
 ]
-KeyId = Annotated[str, typer.Argument(help="Its id, as `tollgate key list` tells it.")]
+KeyId = Annotated[str, typer.Argument(help="The key's id, from `tollgate key list`.")]
 
 
 @app.command("new")
 def new(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     tenant: Annotated[
-        str, typer.Argument(help="Whose it is; leave it out for an admin key of all tenants.")
+        str, typer.Argument(help="The key's tenant. Leave it out for an admin key for all tenants.")
     ] = "",
     save: Annotated[
-        bool, typer.Option("--save", help="Keep it where the ledger is: it works at once.")
+        bool, typer.Option("--save", help="Store the key with the ledger: it works at once.")
     ] = False,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A pattern of what it may ask for, at most. Repeatable."),
+        typer.Option(help="A pattern of models that it may ask for. Repeatable."),
     ] = None,
     region: Annotated[
-        list[str] | None, typer.Option(help="Where its data may go, at most. Repeatable.")
+        list[str] | None, typer.Option(help="A region where its data may go. Repeatable.")
     ] = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(
-            help='One of its own: \'{"usd": 5, "per": "day"}\'. Repeatable.', metavar="JSON"
+            help='A budget of the key: \'{"usd": 5, "per": "day"}\'. Repeatable.', metavar="JSON"
         ),
     ] = None,
     admin: Annotated[
-        list[str] | None, typer.Option(help="A right in the admin API: read or write. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Make an admin key with this right: read or write. Repeatable."),
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option(help="How long it is valid: at most 36600. Default: without end."),
+        typer.Option(help="Days until it expires, at most 36600. Default: never."),
     ] = None,
     config: Annotated[
         list[Path] | None,
         typer.Option(
             "--config",
             "-c",
-            help="Where a saved key is kept; default: config/gateway.yaml. Of one that is not: "
-            "whose pepper hashes it; default: none. Repeatable.",
+            help="The configuration whose ledger stores the key; default: config/gateway.yaml. "
+            "Without --save, only its pepper is used; default: no pepper. Repeatable.",
             metavar="PATH",
         ),
     ] = None,
@@ -123,7 +124,7 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
 @app.command("list")
 def list_keys(
     ctx: typer.Context,
-    tenant: Annotated[str | None, typer.Option(help="Only its keys.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant.")] = None,
     config: Config = None,
     json: AsJson = False,
 ) -> None:
@@ -145,9 +146,7 @@ def rotate(
     key_id: KeyId,
     overlap: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=7_776_000.0, help="Seconds for which the former key stays valid."
-        ),
+        typer.Option(min=0.0, max=7_776_000.0, help="Seconds for which the old key stays valid."),
     ] = 3_600.0,
     config: Config = None,
     json: AsJson = False,

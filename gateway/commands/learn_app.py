@@ -30,12 +30,14 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
             metavar="PATH",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The file of weights to write.", metavar="PATH")],
+    out: Annotated[Path, typer.Option(help="The weight file to write.", metavar="PATH")],
     seed: Annotated[
-        int, typer.Option(help="Says what is held out: the same seed, the same file.")
+        int,
+        typer.Option(help="Random seed for the held-out part; the same seed gives the same file."),
     ] = 1,
     route: Annotated[
-        str | None, typer.Option(help="Of records, a route's name; else as for replay.")
+        str | None,
+        typer.Option(help="With usage records, a route's name; otherwise as for replay."),
     ] = None,
     pool: Pool = "",
     smart: Annotated[str | None, typer.Option(help="The recorded model of the last rung.")] = None,

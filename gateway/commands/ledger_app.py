@@ -10,7 +10,9 @@ app = typer.Typer(help="Hold counters against the records that explain them.", n
 
 Homes = Annotated[
     list[str] | None,
-    typer.Option("--home", help="Only this organisation, or tenant without one. Repeatable."),
+    typer.Option(
+        "--home", help="Only this organisation, or tenant without organisation. Repeatable."
+    ),
 ]
 
 
@@ -29,10 +31,11 @@ def rebuild(
     ctx: typer.Context,
     home: Homes = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Set them; without it nothing is changed.")
+        bool, typer.Option("--yes", help="Set the counters. Without it nothing is changed.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also while holds are open, or records are missing.")
+        bool,
+        typer.Option("--force", help="Set them even if holds are open or records are missing."),
     ] = False,
     config: Config = CONFIG,
     json: AsJson = False,

@@ -21,12 +21,12 @@ CONFIG = [Path("config/gateway.yaml")]
 Config = Annotated[
     list[Path],
     typer.Option(
-        "--config", "-c", help="A YAML file, or a folder of them. Repeatable.", metavar="PATH"
+        "--config", "-c", help="A YAML file, or a folder of YAML files. Repeatable.", metavar="PATH"
     ),
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[
-    int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")
+    int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 picks a free one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -34,25 +34,30 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Since = Annotated[
     str,
     typer.Option(
-        help="From when: 24h or 7d, back from now; 2026-11-01, or a time, in UTC.", metavar="WHEN"
+        help="Start: 24h or 7d before now, or a day or time in UTC such as 2026-11-01.",
+        metavar="WHEN",
     ),
 ]
-Until = Annotated[str, typer.Option(help="Up to when, itself not included.", metavar="WHEN")]
+Until = Annotated[
+    str, typer.Option(help="End, exclusive, in the same forms as --since.", metavar="WHEN")
+]
 Source = Annotated[
     str,
     typer.Option(
-        "--from", help="A sink to read. Default: usage.sink, else the ledger.", metavar="SINK"
+        "--from", help="The sink to read. Default: usage.sink, else the ledger.", metavar="SINK"
     ),
 ]
 
 
 # Of commands that read recorded answers.
 Pool = Annotated[
-    str, typer.Option(help="Recorded models, comma-separated, from the first rung up.")
+    str, typer.Option(help="Recorded models, comma-separated, from the first rung to the last.")
 ]
 RouteConfig = Annotated[
     list[Path] | None,
-    typer.Option("--config", "-c", help="Where a route's name is looked up.", metavar="PATH"),
+    typer.Option(
+        "--config", "-c", help="The configuration that defines the route.", metavar="PATH"
+    ),
 ]
 
 

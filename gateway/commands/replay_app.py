@@ -23,37 +23,38 @@ from gateway.commands.options import (
 
 def replay(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Recorded answers.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recorded answers.")],
     route: Annotated[
-        str, typer.Option(help="A YAML file (FILE#route), a route's name, or a strategy's.")
+        str, typer.Option(help="A YAML file (FILE#route), or the name of a route or strategy.")
     ],
     pool: Pool = "",
-    smart: Annotated[
-        str | None, typer.Option(help="The recorded model that all is compared with.")
-    ] = None,
+    smart: Annotated[str | None, typer.Option(help="The recorded model to compare with.")] = None,
     config: RouteConfig = None,
     json: AsJson = False,
-    svg: Annotated[Path | None, typer.Option(help="Write a picture.", metavar="PATH")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write an SVG chart to this file.", metavar="PATH")
+    ] = None,
     decisions: Annotated[
         Path | None,
         typer.Option(
-            help="Write what was served and called, a line for each query.", metavar="PATH"
+            help="Write the served answer and the calls of each query, one per line.",
+            metavar="PATH",
         ),
     ] = None,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Try the grid of the route's parameters.")
+        bool, typer.Option("--sweep", help="Try a grid of the route's parameters.")
     ] = False,
-    guard: Annotated[
-        bool, typer.Option("--guard", help="Rehearse the route's guard, too.")
-    ] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Replay the route's guard, too.")] = False,
     guard_set: Annotated[
         list[str] | None,
         typer.Option(
-            help="A setting of the guard in place of the route's: threshold=0.8. Repeatable.",
+            help="A guard setting that replaces the route's: threshold=0.8. Repeatable.",
             metavar="NAME=VALUE",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="For the intervals and the guard's draws.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Random seed, for intervals and the guard's draws.")
+    ] = 1,
 ) -> None:
     """Replay a route on recorded answers: what it would have cost, and missed."""
     from gateway.commands.replay import ReplayOptions

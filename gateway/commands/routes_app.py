@@ -27,7 +27,7 @@ def routes() -> None:
 @app.command()
 def compare(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
-    route: Annotated[list[str], typer.Argument(help="The routes.")],
+    route: Annotated[list[str], typer.Argument(help="The routes to compare.")],
     since: Since = "",
     until: Until = "",
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",

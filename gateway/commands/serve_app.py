@@ -35,7 +35,9 @@ def serve(
     config: Config = CONFIG,
     host: Host = "127.0.0.1",
     port: Port = 4000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that share the port.")
+    ] = 1,
 ) -> None:
     """Serve a configuration."""
     from msgspec import structs
@@ -146,7 +148,7 @@ def demo(
     port: Port = 4000,
     dialect: Annotated[
         str | None,
-        typer.Option(help="What the providers of all tiers speak, such as gemini or bedrock."),
+        typer.Option(help="The wire format of all tiers' providers, such as gemini or bedrock."),
     ] = None,
 ) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 def top(
     url: Annotated[
-        str, typer.Argument(help="A gateway, or where its metrics are.")
+        str, typer.Argument(help="The URL of a gateway, or of its metrics.")
     ] = "http://127.0.0.1:4000/metrics",
     every: Annotated[
         float,
-        typer.Option(min=0.1, max=86_400, help="Seconds between two looks.", metavar="S"),
+        typer.Option(min=0.1, max=86_400, help="Seconds between two updates.", metavar="S"),
     ] = 2.0,
     once: Annotated[
         bool,
         typer.Option(
             "--once",
-            help="Look once, at all there was since it began. So it is, without --json, wherever "
-            "no terminal shows it.",
+            help="Print the totals since the gateway's start, and exit. Default without a "
+            "terminal, unless --json.",
         ),
     ] = False,
     json: AsJson = False,

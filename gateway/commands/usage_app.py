@@ -20,7 +20,7 @@ from gateway.commands.options import (
 def usage(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     by: Annotated[
-        str, typer.Option(help="What to group by: tenant, model, purpose, day, tag.NAME, ...")
+        str, typer.Option(help="Columns to group by: tenant, model, purpose, day, tag.NAME, ...")
     ] = "tenant,model",
     since: Since = "",
     until: Until = "",
