@@ -22,6 +22,11 @@ _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
 """So many citations are looked up."""
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
+_UNSPACED: Final = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    r"\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese: no blanks stand between words."""
 
 
 def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> str | None:
@@ -68,5 +73,10 @@ _sources: Final = Remembered(_read_sources, 16)
 
 
 def _bare(text: str) -> str:
-    """Without case and punctuation."""
-    return _NOT_WORDS.sub(" ", text).strip().casefold()
+    """Without case and punctuation. A letter of a script without blanks stands alone: a quotation
+    may begin anywhere in a row of them.
+    """
+    text = _NOT_WORDS.sub(" ", text)
+    if not text.isascii():
+        text = " ".join(_UNSPACED.sub(r" \g<0> ", text).split())
+    return text.strip().casefold()
