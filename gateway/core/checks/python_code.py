@@ -14,8 +14,11 @@ SIZE: Final = 50_000
 """Characters. The parser takes about 1 ms for a thousand; longer text is not parsed, and fails."""
 _TAGS: Final = ("python", "py", "python3")
 _UNTAGGED: Final = ("", "text", "plaintext")
-_SHELL: Final = (">>>", "$ ", "!", "%", "pip ", "python ", "python3 ")
-"""How the lines of a session, and a notebook's commands, begin: they are in such blocks, too."""
+_PROMPT: Final = ">>>"
+"""How the lines of a session begin: what is printed stands between them."""
+_COMMANDS: Final = ("$ ", "!", "%", "pip ", "python ", "python3 ")
+"""How commands of a shell or a notebook begin: they are in such blocks, too."""
+_NOTHING: Final = ast.Module([], [])
 _OF_WORDS: Final = (
     ast.And, ast.Attribute, ast.BinOp, ast.BoolOp, ast.Compare, ast.Constant, ast.Expr, ast.In,
     ast.Is, ast.IsNot, ast.Name, ast.Not, ast.NotIn, ast.Or, ast.Sub, ast.Tuple, ast.UnaryOp,
@@ -39,7 +42,7 @@ def python(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
     # Blocks without a tag are often what a program prints.
     if not sound or (tagged and len(sound) < len(trees)):
         return "its Python does not parse" if blocks else "there is no Python that parses in it"
-    if not (blocks or _is_session(text)) and _only_words(sound[0]):
+    if not (blocks or _is_command(text)) and _only_words(sound[0]):
         return "there is no Python that parses in it"
     name = options.get("defines")
     if name is not None and not any(_defines(tree, name) for tree in sound):
@@ -48,9 +51,18 @@ def python(choice: Choice, request: ChatRequest, options: Mapping[str, Any]) -> 
 
 
 def _parsed(code: str) -> ast.Module | None:
-    if _is_session(code):
-        lines = (line for line in code.splitlines() if not line.lstrip().startswith(_SHELL))
-        code = "" if code.lstrip().startswith(">>>") else "\n".join(lines)
+    """Without the commands among it, where it does not parse with them."""
+    tree = _tree(code)
+    if tree is not None:
+        return tree
+    lines = code.splitlines()
+    if any(line.lstrip().startswith(_PROMPT) for line in lines):
+        return _NOTHING
+    left = [line for line in lines if not _is_command(line)]
+    return _tree("\n".join(left)) if len(left) < len(lines) else None
+
+
+def _tree(code: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a backslash in a text is no reason
@@ -59,8 +71,9 @@ def _parsed(code: str) -> ast.Module | None:
         return None
 
 
-def _is_session(code: str) -> bool:
-    return code.lstrip().startswith(_SHELL)
+def _is_command(code: str) -> bool:
+    """Whether it begins as a session or a command."""
+    return code.lstrip().startswith((_PROMPT, *_COMMANDS))
 
 
 def _only_words(tree: ast.Module) -> bool:
