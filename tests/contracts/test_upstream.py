@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -208,9 +209,59 @@ async def test_a_whole_answer(meet: Meet) -> None:
     assert await bench.send() == "hello"
 
 
-async def test_a_compressed_answer(meet: Meet) -> None:
-    bench = await meet(Provided(sized(gzip.compress(ANSWER), "200 OK", "content-encoding: gzip")))
+@both
+@pytest.mark.parametrize("status", ["201 Created", "203 Non-Authoritative", "299 Odd"])
+async def test_a_success_by_another_status(meet: Meet, status: str, way: str) -> None:
+    """Some hosts say 201 to a POST: OpenAI's own SDKs take it."""
+    bench = await meet(Provided(sized(ANSWER if way == "send" else EVENT + LAST, status)))
+    assert await bench.get(way) == "hello"
+
+
+@both
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "204 No Content"])
+@pytest.mark.parametrize("body", [b"", b'{"id": "later"}'])
+async def test_a_success_that_is_none(meet: Meet, status: str, body: bytes, way: str) -> None:
+    bench = await meet(Provided(sized(body, status)))
+    with pytest.raises(Broken):
+        await bench.get(way)
+
+
+@both
+async def test_a_success_with_an_error_in_it(meet: Meet, way: str) -> None:
+    said = b'{"error":{"message":"overloaded","code":503}}'
+    said = said if way == "send" else b"data: %b\n\n" % said
+    bench = await meet(Provided(sized(said, "201 Created")))
+    with pytest.raises(Overloaded):
+        await bench.get(way)
+
+
+@pytest.mark.parametrize("name", ["gzip", "x-gzip", "GZIP", "deflate"])
+async def test_a_compressed_answer(meet: Meet, name: str) -> None:
+    packed = gzip.compress(ANSWER) if name != "deflate" else zlib.compress(ANSWER)
+    bench = await meet(Provided(sized(packed, "200 OK", f"content-encoding: {name}")))
     assert await bench.send() == "hello"
+
+
+@both
+@pytest.mark.parametrize("name", ["br", "zstd", "gzip, gzip"])
+async def test_a_compression_that_nobody_asked_for(meet: Meet, name: str, way: str) -> None:
+    """An error is told by its status."""
+    coded = f"content-encoding: {name}"
+    bench = await meet(Provided(sized(ANSWER, "200 OK", coded, "connection: close")))
+    with pytest.raises(Broken):
+        await bench.get(way)
+    bench.provider.sends = sized(b"x", "429 Slow Down", coded, "retry-after: 7")
+    with pytest.raises(Throttled) as caught:
+        await bench.get(way)
+    assert caught.value.retry_after == 7
+
+
+@both
+@pytest.mark.parametrize("large", ["one", "all"])
+async def test_large_headers(meet: Meet, way: str, large: str) -> None:
+    more = ["x: " + "y" * 40_000] if large == "one" else ["x: " + "y" * 1_000] * 40
+    bench = await meet(Provided(sized(ANSWER if way == "send" else EVENT + LAST, "200 OK", *more)))
+    assert await bench.get(way) == "hello"
 
 
 async def test_an_answer_in_chunks(meet: Meet) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from gateway.core.errors import Broken, Reset, TimedOut, UpstreamError
-from gateway.drivers.upstream.http_coding import decoder_for
+from gateway.drivers.upstream.http_coding import CONTENT_ENCODING, decoder_for
 from gateway.drivers.upstream.http_connection import HIGH_WATER, MAX_HEAD
 from gateway.drivers.upstream.http_failures import MAX_ANSWER
 from gateway.drivers.upstream.http_headers import Headers
@@ -390,7 +390,7 @@ TEXT: Final = b"the same words, " * 500
     ],
 )
 def test_compressed_answers(coding: str, packed: bytes, cut: int) -> None:
-    reader = decoder_for(said(coding))
+    reader = decoder_for(said(coding).find(CONTENT_ENCODING))
     found = [reader.feed(packed[at : at + cut]) for at in range(0, len(packed), cut)]
     reader.finish()
     assert b"".join(found) == (TEXT if packed else b"")
@@ -411,6 +411,6 @@ def test_compressed_answers(coding: str, packed: bytes, cut: int) -> None:
 )
 def test_compressed_answers_that_are_none(coding: str, packed: bytes, why: str) -> None:
     with pytest.raises(Broken, match=why):  # noqa: PT012 - any of the three may tell
-        reader = decoder_for(said(coding))
+        reader = decoder_for(said(coding).find(CONTENT_ENCODING))
         reader.feed(packed)
         reader.finish()

@@ -13,7 +13,6 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.core.chat import ChatRequest, Completion
@@ -22,12 +21,21 @@ from gateway.core.flow import Deltas
 from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
-from gateway.drivers.upstream.http_failures import MAX_ANSWER
+from gateway.drivers.upstream.aiohttp_bodies import (
+    encoding,
+    lower_names,
+    next_chunk,
+    raise_refusal,
+    read_body,
+    read_to_the_end,
+)
+from gateway.drivers.upstream.http_coding import decoder_for
+from gateway.drivers.upstream.http_connection import MAX_HEAD
 from gateway.drivers.upstream.http_pool import tls_context
 from gateway.drivers.upstream.http_request import NO_HEADERS, is_path
 from gateway.drivers.upstream.http_tunnel import Proxy, addresses, connect
-from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
-from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
+from gateway.drivers.upstream.provider_calls import LAST_OK, ProviderCall, ProviderCalls
+from gateway.drivers.upstream.provider_flow import ProviderFlow
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
 
 _CONNECTIONS: Final = 0  # unlimited: admission bounds the requests in flight
@@ -165,10 +173,8 @@ class AiohttpUpstream:
         try:
             async with await self._post(call, auth_headers, left_s) as response:
                 response_started = True
-                body = await _read_body(response)
-                return call.read(
-                    response.status, _lower_names(response.headers), body, auth_headers
-                )
+                body = await read_body(response)
+                return call.read(response.status, lower_names(response.headers), body, auth_headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             elapsed_s = time.monotonic() - began_s
             raise _classify(error, elapsed_s, response_started=response_started) from error
@@ -191,19 +197,16 @@ class AiohttpUpstream:
                 response = await self._post(call, auth_headers, None)
             async with response:
                 response_started = True
-                if response.status != 200:
-                    async with asyncio.timeout_at(deadline):
-                        body = await _read_body(response)
-                    call.raise_refusal(
-                        response.status, _lower_names(response.headers), body, auth_headers
-                    )
-                while not flow.done and (chunk := await _next_chunk(response, deadline)):
+                if response.status > LAST_OK:
+                    await raise_refusal(call, response, deadline, auth_headers)
+                flow = ProviderFlow(call, decoder_for(encoding(response)))
+                while not flow.done and (chunk := await next_chunk(response, deadline)):
                     for deltas in flow.read(chunk):
                         yield deltas
                         deadline = clock() + self._timeouts.idle_s
-                async with asyncio.timeout(AFTER_S):
-                    async for _ in response.content.iter_any():
-                        pass  # read to the end, so that the connection can be reused
+                if not flow.done:
+                    flow.body_ended()
+                await read_to_the_end(response)
         except UpstreamError as error:
             flow.prepare_error(error, auth_headers)
             raise
@@ -248,41 +251,11 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("user-agent", "accept-encoding"),
-        auto_decompress=True,
+        auto_decompress=False,  # it cannot do all of them, nor without a bound
+        max_line_size=MAX_HEAD,
+        max_field_size=MAX_HEAD,
         trust_env=False,
     )
-
-
-async def _next_chunk(response: aiohttp.ClientResponse, deadline: float) -> bytes:
-    """Bytes of a stream; b"" at its end. Raises TimeoutError, which sock_read would not always:
-    aiohttp drops it when it cannot parse a chunk, and then waits for ever.
-    """
-    async with asyncio.timeout_at(deadline):
-        return await response.content.readany()
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body; of an error's, what came. Raises Broken beyond MAX_ANSWER bytes."""
-    if (response.content_length or 0) > MAX_ANSWER:
-        raise failures.too_large()
-    size = 0
-    parts: list[bytes] = []
-    try:
-        if response.content_length is not None and "Content-Encoding" not in response.headers:
-            return await response.read()
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                raise failures.too_large()
-            parts.append(chunk)
-    except aiohttp.ClientError:
-        if response.status < 400:
-            raise
-    return b"".join(parts)
-
-
-def _lower_names(headers: CIMultiDictProxy[str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _classify(error: Exception, elapsed_s: float, *, response_started: bool) -> UpstreamError:

@@ -5,9 +5,8 @@ from typing import Final
 
 from gateway.core.errors import Broken
 from gateway.drivers.upstream.http_failures import MAX_ANSWER, broken, too_large
-from gateway.drivers.upstream.http_headers import Headers
 
-_CONTENT_ENCODING: Final = b"content-encoding"
+CONTENT_ENCODING: Final = b"content-encoding"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -60,15 +59,14 @@ class InflateDecoder(IdentityDecoder):
 IDENTITY: Final = IdentityDecoder()
 
 
-def decode_body(headers: Headers, body: bytes, status: int = 200) -> bytes:
+def decode_body(encoding: bytes | None, body: bytes, status: int = 200) -> bytes:
     """The decoded body of a whole answer. Raises Broken, but not for an error: its status says
     enough.
     """
-    encoding = headers.find(_CONTENT_ENCODING)
     if encoding is None:
         return body
     try:
-        decoder = _decoder_named(encoding)
+        decoder = decoder_for(encoding)
         decoded = decoder.feed(body)
         decoder.finish()
     except Broken:
@@ -78,14 +76,9 @@ def decode_body(headers: Headers, body: bytes, status: int = 200) -> bytes:
     return decoded
 
 
-def decoder_for(headers: Headers) -> IdentityDecoder:
-    """The decoder for an answer with these headers. Raises Broken for an unknown encoding."""
-    encoding = headers.find(_CONTENT_ENCODING)
-    return IDENTITY if encoding is None else _decoder_named(encoding)
-
-
-def _decoder_named(encoding: bytes) -> IdentityDecoder:
-    name = encoding.strip().lower()
+def decoder_for(encoding: bytes | None) -> IdentityDecoder:
+    """The decoder for an answer with this Content-Encoding. Raises Broken for an unknown one."""
+    name = b"" if encoding is None else encoding.strip().lower()
     if name in (b"", b"identity"):
         return IDENTITY
     if name in (b"gzip", b"x-gzip", b"deflate"):

@@ -15,13 +15,13 @@ from gateway.core.plan import Candidate
 from gateway.core.snapshot import Provider, Timeouts
 from gateway.drivers.upstream import http_failures as failures
 from gateway.drivers.upstream.deadline_wheel import DeadlineWheel
-from gateway.drivers.upstream.http_coding import decode_body
+from gateway.drivers.upstream.http_coding import CONTENT_ENCODING, decode_body
 from gateway.drivers.upstream.http_connection import WHOLE, Connection
 from gateway.drivers.upstream.http_pool import Pool, tls_context
 from gateway.drivers.upstream.http_request import NO_HEADERS, Origin, PostBuilder
 from gateway.drivers.upstream.http_tunnel import Proxy
 from gateway.drivers.upstream.pouring import Pouring
-from gateway.drivers.upstream.provider_calls import ProviderCall, ProviderCalls
+from gateway.drivers.upstream.provider_calls import LAST_OK, ProviderCall, ProviderCalls
 from gateway.drivers.upstream.provider_flow import AFTER_S, ProviderFlow
 from gateway.drivers.upstream.signing import NO_SIGNERS, Signer
 
@@ -153,7 +153,7 @@ class PoolUpstream:
         answer = await pool.ask(builder.build(call.http, auth_headers), deadline, whole=True)
         try:
             headers, status = answer.headers, answer.status
-            body = decode_body(headers, answer.take(), status)
+            body = decode_body(headers.find(CONTENT_ENCODING), answer.take(), status)
             return call.read(status, headers, body, auth_headers)
         finally:
             pool.release(answer)
@@ -168,7 +168,7 @@ class PoolUpstream:
         )
         pool, builder = self._endpoints[candidate.deployment.provider]
         answer = await pool.ask(builder.build(call.http, auth_headers), deadline, whole=False)
-        if answer.status != 200:
+        if answer.status > LAST_OK:
             await _raise_refusal(call, pool, answer, deadline, auth_headers)
         flow: Pouring | None = None
         try:
@@ -236,7 +236,7 @@ async def _raise_refusal(
     deadline: float,
     auth_headers: Mapping[str, str],
 ) -> Never:
-    """The status is not 200: read the whole body, and raise the error in it."""
+    """Not a stream: read the whole body, and raise the error in it."""
     try:
         await answer.collect(deadline)
     except BaseException:
@@ -244,7 +244,7 @@ async def _raise_refusal(
         raise
     try:
         headers, status = answer.headers, answer.status
-        body = decode_body(headers, answer.take(), status)
+        body = decode_body(headers.find(CONTENT_ENCODING), answer.take(), status)
         call.raise_refusal(status, headers, body, auth_headers)
     finally:
         pool.release(answer)

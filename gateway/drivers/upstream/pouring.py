@@ -4,7 +4,7 @@ from time import monotonic
 
 from gateway.core.flow import Sink
 from gateway.drivers.upstream import http_failures as failures
-from gateway.drivers.upstream.http_coding import decoder_for
+from gateway.drivers.upstream.http_coding import CONTENT_ENCODING, decoder_for
 from gateway.drivers.upstream.http_connection import Connection
 from gateway.drivers.upstream.provider_calls import ProviderCall
 from gateway.drivers.upstream.provider_flow import PIECE, ProviderFlow
@@ -16,7 +16,7 @@ class Pouring(ProviderFlow):
     __slots__ = ("_answer", "_idle_s", "full", "sink")
 
     def __init__(self, call: ProviderCall, answer: Connection, idle_s: float) -> None:
-        super().__init__(call, decoder_for(answer.headers))
+        super().__init__(call, decoder_for(answer.headers.find(CONTENT_ENCODING)))
         self._answer = answer
         self._idle_s = idle_s
         self.sink: Sink | None = None

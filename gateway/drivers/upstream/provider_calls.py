@@ -40,6 +40,9 @@ _COMMON_HEADERS: Final[Mapping[str, str]] = {
 _AUTH_STATUSES: Final = frozenset({400, 401, 403})
 """A Misconfigured with one of these may be due to the signature; with others, to the model or an
 unpaid bill."""
+OK: Final = 200
+LAST_OK: Final = 299
+"""Statuses between these two are taken for the first."""
 _MAX_CONTEXTS: Final = 100
 """No call uses so many times its model's context, even where the provider runs tools in a loop. A
 reported usage beyond is a mistake: counted, one of them would exhaust a budget."""
@@ -107,6 +110,8 @@ class ProviderCall(Struct, frozen=True, gc=False):
         try:
             answer = self.setup.dialect.decode(status, headers, body, self.target)
         except UpstreamError as error:
+            if OK < status <= LAST_OK:  # some hosts say 201 of an answer as any other
+                return self.read(OK, headers, body, auth_headers)
             self._note_error(error, status, auth_headers)
             raise
         usage = answer.usage
