@@ -44,3 +44,6 @@ def test_a_quotation_begins_anywhere_where_no_blanks_stand_between_words(script:
     asked = request(messages=[{"role": "user", "content": f"1. {text}. 2. {text[::-1]}"}])
     assert not whys("cites_context", f"“{text[6:32]}”", asked)
     assert whys("cites_context", f"“{text[6:16]}{text[20:36]}”", asked)
+    asked = request(messages=[{"role": "user", "content": f"Xpython {text} Python{text}"}])
+    assert not whys("cites_context", f"“Python{text[:20]}”", asked)
+    assert whys("cites_context", f"“thon{text[:20]}”", asked)

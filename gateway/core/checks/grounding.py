@@ -43,7 +43,7 @@ def cites_context(choice: Choice, request: ChatRequest, options: Mapping[str, An
         cited = _bare(found[expression.groups and 1] or found[0])
         if cited and not given:
             given = f" {_sources(bytes(request.fields.get('messages', b'[]')))} "
-        if f" {cited} " not in given and cited:
+        if cited and not _occurs(cited, given):
             return "it cites what is not in the request"
     return None
 
@@ -73,10 +73,26 @@ _sources: Final = Remembered(_read_sources, 16)
 
 
 def _bare(text: str) -> str:
-    """Without case and punctuation. A letter of a script without blanks stands alone: a quotation
-    may begin anywhere in a row of them.
-    """
-    text = _NOT_WORDS.sub(" ", text)
-    if not text.isascii():
-        text = " ".join(_UNSPACED.sub(r" \g<0> ", text).split())
-    return text.strip().casefold()
+    """Without case and punctuation."""
+    return _NOT_WORDS.sub(" ", text).strip().casefold()
+
+
+def _occurs(cited: str, given: str) -> bool:
+    """Whether it is in there in whole words. `given` has a blank at each end."""
+    if f" {cited} " in given:
+        return True
+    if cited.isascii() and given.isascii():
+        return False
+    first, last = _is_spaced(cited[0]), _is_spaced(cited[-1])
+    at = given.find(cited)
+    while at >= 0:
+        end = at + len(cited)
+        if not (first and _is_spaced(given[at - 1])) and not (last and _is_spaced(given[end])):
+            return True
+        at = given.find(cited, end)
+    return False
+
+
+def _is_spaced(character: str) -> bool:
+    """Whether it is part of a word that blanks stand around."""
+    return character != " " and _UNSPACED.match(character) is None
