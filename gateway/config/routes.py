@@ -168,7 +168,7 @@ class Rule(Stanza):
     when: When = When()
     """Conditions, all of which must hold. Default: none, so that the rule always holds."""
     tiers: tuple[Name, ...]
-    """The tiers to climb, in order."""
+    """The tiers, in order of escalation."""
     strategy: Strategy | None = None
     """Default: the route's."""
     checks: tuple[OneCheck, ...] | None = None
@@ -188,7 +188,7 @@ class Cache(Stanza):
 
 class Route(Stanza):
     tiers: tuple[Name, ...]
-    """The tiers to climb, in order."""
+    """The tiers, in order of escalation."""
     strategy: Strategy = Field(default_factory=lambda: CLIMB)
     """How to escalate: a name, or the name with options. `then` is the strategy that continues if
     the first has no answer: `{vote: {voters: 3}, then: cascade}`. See the table of strategies."""
