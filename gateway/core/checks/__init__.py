@@ -1,7 +1,7 @@
-"""Is an answer good enough? Each check looks at one answer and says why not, if not.
+"""Is an answer good enough? Each check looks at one answer and returns why not, or None.
 
 A check is cheap, does no I/O and never raises, whatever the answer says. What each one looks at,
-and when it lies, is in docs/checks.md.
+and where it errs, is in docs/checks.md.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ ASKED: Final[Mapping[str, str]] = {
     "judge": "Another model of the catalog finds that the answer meets your rubric.",
     "webhook": "Your own test runner says that it passes.",
 }
-"""Checks that ask somebody: who needs I/O does not look at what fails the others."""
+"""External checks, which need I/O: they run only on answers that pass all the others."""
 
 
 SPARED: Final = frozenset(("complete", "json_if_asked", "tool_known", "tools_valid"))
@@ -71,16 +71,16 @@ _Runs = tuple[tuple[str, CheckFn, Mapping[str, Any]], ...]
 
 
 class Checklist(Struct, frozen=True):
-    """What checks come to: of `all`, the `local` ask nobody, the `external` somebody."""
+    """Checks, prepared to run: of `all`, the `local` ones, and the `external`, which need I/O."""
 
     all: tuple[Check, ...]
     local: tuple[Check, ...]
     external: tuple[Check, ...]
     names: tuple[str, ...]
-    """Of those at hand."""
+    """Of the local ones."""
     runs: _Runs
     runs_on_text: _Runs
-    """Those that may find fault with a mere text; see SPARED."""
+    """Those that may fail an answer that is only text; see SPARED."""
     fixes: tuple[Check, ...]
     asks: bool
     mends: bool
@@ -128,8 +128,8 @@ class Checklist(Struct, frozen=True):
 
 _MOST: Final = 1_000
 _lists: dict[int, Checklist] = {}
-"""By the id of its checks, which each keeps alive: the same few are met all the time, and going
-through them costs a request 10 us.
+"""By the id of a tuple of checks, which its entry keeps alive. The same few tuples come with all
+requests, and to prepare one takes 10 us.
 """
 
 
@@ -144,15 +144,15 @@ def checklist(checks: tuple[Check, ...]) -> Checklist:
 
 
 def _checklist(checks: tuple[Check, ...]) -> Checklist:
-    at_hand = tuple(check for check in checks if check.name not in ASKED)
+    local = tuple(check for check in checks if check.name not in ASKED)
     asks = any(check.name == "confidence" for check in checks)
-    runs = tuple((check.name, _run(check.name, asks=asks), check.options) for check in at_hand)
+    runs = tuple((check.name, _run(check.name, asks=asks), check.options) for check in local)
     fixes = tuple(check for check in checks if check.name == "schema" and check.options.get("fix"))
     return Checklist(
         checks,
-        checks if at_hand == checks else at_hand,
+        checks if local == checks else local,
         tuple(check for check in checks if check.name in ASKED),
-        tuple(check.name for check in at_hand),
+        tuple(check.name for check in local),
         runs,
         tuple(each for each in runs if each[0] not in SPARED or each[2]),
         fixes,
@@ -176,4 +176,4 @@ def fault(check: Check) -> str | None:
 
 
 NAMED: Final = tuple(name for name in CHECKS if fault(Check(name)) is None)
-"""Those that need no option: a client can only name them."""
+"""Those that need no option: a client can only give names."""

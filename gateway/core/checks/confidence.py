@@ -47,8 +47,8 @@ def confidence(choice: Choice, request: ChatRequest, options: Mapping[str, Any])
 
 
 def _marks(text: str) -> list[re.Match[str]]:
-    """As they were asked for, in capitals; else the last that says so in another way: a list of
-    findings may have a "Confidence: high" in each.
+    """Those in capitals, as the instruction has them; without any, the last one in other letters:
+    in a list of findings each may have its own "Confidence: high".
     """
     found = list(_LINE.finditer(text))
     tail = _TAIL.search(text)
@@ -83,7 +83,7 @@ def strip_confidence(completion: Completion) -> Completion:
 
 
 def without_marker(choice: Choice) -> Choice:
-    """The choice as the client is to get it: what all other checks look at."""
+    """The choice as the client will get it, which is what all other checks look at."""
     text = _stripped(choice.text)
     return choice if text is choice.text else msgspec.structs.replace(choice, text=text)
 
@@ -96,5 +96,5 @@ def _stripped(raw: str | None) -> str | None:
         text = text[: mark.start()] + text[mark.end() :]
     if text is raw:
         return raw
-    tail = _TAIL.search(text)  # in front of a line that said so again
+    tail = _TAIL.search(text)  # one more, in front of a line that was removed
     return (text[: tail.start()] if tail and _CAPITALS in tail[0] else text).rstrip()

@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """What is read of messages, their JSON, for the `most` that came last. They go by their digest:
-    with images they are megabytes each.
+    """A cache of what `read` makes of messages (their JSON), for the `most` latest. Its keys are
+    digests: messages with images are megabytes each.
     """
 
     def __init__(self, read: Callable[[bytes], T], most: int) -> None:
@@ -30,8 +30,8 @@ class Remembered(Generic[T]):
 
 
 def texts_by_role(messages: bytes) -> list[tuple[Any, str]]:
-    """Role and text of each message, from their JSON. A client may have sent anything: what is no
-    object is left out, and what is no list has none.
+    """Role and text of each message, from their JSON. A client may have sent anything: what is not
+    an object is left out, and what is not a list has no messages.
     """
     try:
         decoded = msgspec.json.decode(messages)

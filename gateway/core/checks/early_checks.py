@@ -35,7 +35,7 @@ EarlyCheck = Callable[[PartialAnswer], Seen]
 
 
 def _not_refused(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
-    """Refusals say so at once. What the provider's filter does later is not waited for."""
+    """A refusal shows at the beginning. What a content filter stops later is not waited for."""
     tools = offers_tools(request)
 
     def look(partial: PartialAnswer) -> Seen:
@@ -58,7 +58,7 @@ def _not_empty(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
 
 
 def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
-    """A text to a request without tools is not followed by a call."""
+    """Where no tools are offered, no call follows a text."""
     names = declared_names(request)
     none = not offers_tools(request)
 
@@ -75,7 +75,7 @@ def _tools(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
 def _tools_valid(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     look = _tools(request, options)
     demanded = request.sets("tool_choice")
-    return lambda heard: None if (seen := look(heard)) is PASSES and demanded else seen
+    return lambda partial: None if (seen := look(partial)) is PASSES and demanded else seen
 
 
 def _length(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
@@ -112,8 +112,8 @@ def _json(
     options: Mapping[str, Any],
     check: Callable[[Choice, ChatRequest, Mapping[str, Any]], str | None],
 ) -> EarlyCheck:
-    """Of an answer that begins as JSON: a broken one is known at once, and nothing that comes
-    after a whole one counts. Of any other nothing is known before its end.
+    """For an answer that begins as JSON: where it breaks it has failed, and once it is complete
+    nothing after it counts. For any other answer nothing is known before its end.
     """
     tools = offers_tools(request)
     prefix: JsonPrefix | None = None
@@ -135,9 +135,9 @@ def _json(
         prefix.feed(more)
         if prefix.standing == "open":
             return None
-        # Asked of what has come, the check says what it will say of the whole.
+        # From here on the check finds in a part what it will find in the whole.
         why = check(Choice(text=partial.text), request, options)
-        if why is not None and tools:  # beside a call of one it is no answer
+        if why is not None and tools:  # a call may follow, and the text is a remark then
             elsewhere = True
             return None
         return why or PASSES
@@ -147,16 +147,16 @@ def _json(
 
 def _json_if_requested(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
     if not wants_json(request, options):
-        return lambda heard: PASSES
+        return lambda partial: PASSES
     return _json(request, options, json_if_requested)
 
 
 def _schema(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
-    """One that mends the answer has it mended whole."""
+    """With `fix` an answer that passes is held to its end: it is rewritten as a whole."""
     look = _json(request, options, schema_check.schema)
     if not options.get("fix"):
         return look
-    return lambda heard: None if (seen := look(heard)) is PASSES else seen
+    return lambda partial: None if (seen := look(partial)) is PASSES else seen
 
 
 def _pattern(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
@@ -169,7 +169,7 @@ def _pattern(request: ChatRequest, options: Mapping[str, Any]) -> EarlyCheck:
         nonlocal again
         if pattern is None or partial.size <= again:
             return None
-        again = partial.size + partial.size // 4  # so that all looks together cost a few whole ones
+        again = partial.size + partial.size // 4  # all searches together cost as much as a few
         return PASSES if pattern.search(partial.text) else None
 
     return look
@@ -190,24 +190,24 @@ EARLY_CHECKS: Final[Mapping[str, Callable[[ChatRequest, Mapping[str, Any]], Earl
 _ONLY_PASS: Final = frozenset(("citation", "not_empty", "regex"))
 _CUTS: Final = EARLY_CHECKS.keys() - _ONLY_PASS
 _SEVERAL: Final = frozenset(("audio", "functions", "logprobs", "modalities"))
-"""Where these are asked for, the pieces of an answer are not simply put together."""
+"""Fields of requests whose answers are more than a text in pieces."""
 _TEXT_ALONE: Final[Mapping[str, Sequence[Any]]] = {
     "logprobs": (False,), "modalities": ([], ["text"]),
 }  # fmt: skip
-"""Values by which nothing but the text is asked for, as by null."""
+"""Values that ask for nothing but text, as null does."""
 
 
 class EarlyChecks:
     """Several checks of one answer while it comes."""
 
     def __init__(self, checks: tuple[Check, ...], request: ChatRequest) -> None:
-        self._heard = PartialAnswer()
+        self._partial = PartialAnswer()
         self._open: list[tuple[str, EarlyCheck]] = []
         self.never = False
-        """Whether a check is decided only by the whole answer: they never all pass before."""
+        """Whether some check needs the whole answer, so that they never all pass early."""
         asks = any(check.name == "confidence" for check in checks)
         for check in checks:
-            # The line that it asks for is no part of the length.
+            # The marker line that `confidence` asks for does not count as length.
             make = None if asks and check.name == "length" else EARLY_CHECKS.get(check.name)
             if make is None:
                 self.never = True
@@ -221,7 +221,7 @@ class EarlyChecks:
 
     def feed(self, deltas: Sequence[Delta]) -> Finding | Passes | None:
         """What is known now: one check that fails, or that all pass."""
-        partial = self._heard
+        partial = self._partial
         if not partial.add(deltas) or partial.ended:  # then the whole of it is judged
             return None
         still = []

@@ -1,7 +1,6 @@
-"""Checks that ask somebody: what is sent, and what is made of what comes back.
+"""External checks, a judge or a webhook: what they are sent, and how their verdicts are read.
 
-Whoever is asked may lie, ramble or be led astray by the answer itself: only a clear verdict is
-one.
+A judge may ramble, or be led astray by the answer itself: only a clear verdict counts.
 """
 
 import re
@@ -40,7 +39,7 @@ _STATED: Final = re.compile(
     r"""(?:\s*+["']?\s*+(\w++)[^\S\n]*+["']?[^\S\n]*+(?=[,}\]\n]|\Z))?""",
     re.IGNORECASE,
 )
-"""A verdict in JSON, whether or not all of that can be read. Each blank is read once: a model that
+"""A verdict in JSON, also where the rest cannot be parsed. Each blank is read once: a model that
 repeats itself may write thousands.
 """
 _OBJECT: Final = re.compile(r"\s*(?:```\w*\s*)?\{")
@@ -51,11 +50,11 @@ _TURNED: Final = re.compile(
     r"|to)\b|n['\u2019]t\b",
     re.IGNORECASE,
 )
-"""What may turn it round, before it in its sentence."""
+"""Words before a verdict, in its sentence, that may reverse it."""
 _SENTENCE: Final = re.compile(r"[.!?:;\n]")
 _BEFORE: Final = 120
 _WORDS: Final = 50
-"""Who says so more often repeats itself."""
+"""A judge that says it more often repeats itself."""
 _PLAIN: Final = re.compile(
     r"\bpass(?:ed|es)?[*_`]*\s?[:=][*_`\s]{0,8}(true|yes|false|no)[*_`]*(?=\s*(?:[.,;\n]|\Z))",
     re.IGNORECASE,
@@ -84,9 +83,9 @@ def no_verdict(check: Check, failure: NoVerdict) -> Finding | None:
 
 
 def question(check: Check, request: ChatRequest, answer: Completion) -> ChatRequest:
-    """What a judge is asked. Of the request and the answer it is shown the text.
+    """The request for a judge. It is shown the text of the request and of the answer.
 
-    No limit is set to what it says: a model that thinks needs room for it.
+    Its output has no limit: a model that thinks needs room for that.
     """
     rubric = str(check.options.get("rubric", ""))
     texts = texts_by_role(bytes(request.fields.get("messages", b"[]")))
@@ -115,8 +114,8 @@ def question(check: Check, request: ChatRequest, answer: Completion) -> ChatRequ
 def judged(check: Check, answer: Completion) -> Finding | None:
     """A judge's verdict. Raises NoVerdict.
 
-    Of two that differ the one against the answer counts: a judge may quote what the answer says of
-    itself.
+    If it states two that differ, the one against the answer counts: a judge may quote what the
+    answer says of itself.
     """
     text = (answer.choices[0].text or "") if answer.choices else ""
     text = without_thoughts(text).rpartition("</think>")[2]
@@ -134,7 +133,7 @@ def judged(check: Check, answer: Completion) -> Finding | None:
 
 
 def _in_words(text: str, value: Any) -> set[bool | None]:
-    """What is said by a lone word, or by PASS or FAIL in prose. JSON without a verdict has none."""
+    """Verdicts given by a lone word, or by PASS or FAIL in prose. JSON without one gives none."""
     if isinstance(value, Mapping) or _OBJECT.match(text):
         return set()
     lone = _LONE_WORD.fullmatch(text)
@@ -155,7 +154,7 @@ def _turned(text: str, word: re.Match[str]) -> bool:
 
 
 def hook_body(check: Check, request_id: str, answer: Completion) -> bytes:
-    """What a webhook is told."""
+    """The body that a webhook is sent."""
     choices = [
         {
             "text": choice.text,
@@ -193,7 +192,7 @@ def _passes(word: str) -> bool | None:
 
 
 def _why(value: Mapping[str, Any]) -> str:
-    """Their own words, on one line: they go back to the model that is to repair its answer."""
+    """Its own words, on one line: `repair` passes them on to the model."""
     fields = {str(key).casefold(): each for key, each in value.items()}
     reasons = fields.get("findings", fields.get("why", fields.get("reason")))
     some = reasons if isinstance(reasons, list) else [reasons]

@@ -1,4 +1,4 @@
-"""What a check says."""
+"""What a check finds wrong with an answer."""
 
 from msgspec import Struct
 

@@ -15,8 +15,8 @@ QUOTATION: Final = (
     r'([^"\u201c\u201d\u201e\u00ab\u00bb\n]{20,400})(?!\w)'
 )
 """The beginning of a quotation of some length, in whole words. A mark that opens one stands before
-a word, and a straight one behind none: else it may be one that closes. Sets stand in groups, as
-`<![` is markup to what makes the manual.
+a word, and a straight one not behind a word: there it may close one. Sets stand in groups, since
+`<![` is markup to what renders the manual.
 """
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MOST: Final = 200
@@ -65,7 +65,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _read_sources(messages: bytes) -> str:
-    """What all but the model itself said."""
+    """The text of all messages but the model's own."""
     return _bare("\n".join(text for role, text in texts_by_role(messages) if role != "assistant"))
 
 

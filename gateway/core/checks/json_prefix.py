@@ -26,7 +26,8 @@ class JsonPrefix:
         self.standing: Standing = "open"
         self._stack: list[str] = []
         self._await = "value"
-        """value, first_value, key, first_key, colon, more; or string, and the rest of a token."""
+        """What comes next: value, first_value, key, first_key, colon or more; or the rest of a
+        string, or of a token, which is a number or a literal."""
         self._token = ""
         """What has come of a number or a literal."""
         self._is_key = False

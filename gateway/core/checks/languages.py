@@ -69,7 +69,7 @@ _PARTS: Final = re.compile(
 _LOOKED_THROUGH: Final = 20_000
 """Characters of a message in which a language may be named."""
 _MOST_RULES: Final = 100
-"""Messages of the system. With more, which take seconds to look through, any language will do."""
+"""System messages. To read more takes seconds: then any language passes."""
 _LEAST_LETTERS: Final = 12
 _LEAST_WORDS: Final = 5
 _FEW_WORDS: Final = 3
@@ -94,7 +94,7 @@ _ASKS: Final[Mapping[str, str]] = {
     "pt": "resuma explique texto",
     "nl": "vat samen samenvatting leg tekst",
 }
-"""What stands in front of a text that is asked about, and may be all."""
+"""Words in front of a text that the user asks about: often the only ones of the user's own."""
 _OF_WORD: Final = {
     word: tuple(
         code for code in _WORDS_OF if word in {*_WORDS_OF[code], *_ASKS.get(code, "").split()}
@@ -167,8 +167,8 @@ _expected: Final = Remembered(_read_expected, 64)
 
 
 def _is_about_another(text: str, own: frozenset[str]) -> bool:
-    """Whether most of a message may be a text that it asks about: what stands in front of it, or
-    behind it, or around a quotation, has words or letters of another language, and none of its.
+    """Whether most of a message may be a text that the user asks about: what stands before it,
+    behind it or around a quotation has words or letters of another language, and none of its own.
     """
     script = next((_SCRIPT_OF[code] for code in own if code not in _WORDS_OF), "latin")
     if script != "latin" and len(_COUNTED.keys() & set(_words(text[:_LOOKED_THROUGH]))) > 1:

@@ -36,7 +36,7 @@ class Bounds:
         return self._too_long(sizes)
 
     def look(self, characters: int, words: int, size: int, passes: T) -> str | T | None:
-        """What is known of a text that has come so far: it only grows."""
+        """What is certain of a text that is still coming, and can only grow."""
         sizes = _sizes(characters, words, size)
         why = self._too_long(sizes)
         if why is not None:

@@ -1,4 +1,4 @@
-"""What each check can be told."""
+"""The options of each check."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -13,14 +13,14 @@ from gateway.core.checks.sql import known_dialect
 from gateway.core.snapshot import Secret
 
 ON_FAILURE: Final = ("skip", "pass", "fail")
-"""What becomes of an answer when a check that asks somebody gets no verdict."""
+"""What happens to an answer when an external check gets no verdict."""
 ASK_MS: Final = 10_000
-"""How long a check that asks somebody waits, unless it is told."""
+"""How long an external check waits by default."""
 _LONGEST: Final = 10_000_000
 
 
 class Option(Struct, frozen=True):
-    """What a check can be told. `usable` says whether a value of this type will do."""
+    """An option of a check. `usable` tells whether a value of this type is allowed."""
 
     type: type
     meaning: str

@@ -1,4 +1,4 @@
-"""The one choice of an answer that is still coming, as far as it has come."""
+"""The part of a streamed answer that has come so far. It has one choice."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +25,7 @@ class PartialAnswer:
         self._parts: list[str] = []
 
     def add(self, deltas: Sequence[Delta]) -> bool:
-        """Whether they say anything of the choice."""
+        """Returns whether they hold any piece of the choice."""
         texts = []
         for delta in deltas:
             for piece in delta.choices:
@@ -44,6 +44,6 @@ class PartialAnswer:
 
     @property
     def text(self) -> str:
-        """All of it. Takes time that grows with it."""
+        """All of it so far, joined anew: not to be used for every delta."""
         self._parts = ["".join(self._parts)]
         return self._parts[0]

@@ -19,7 +19,7 @@ HEAD: Final = 300
 _BEFORE: Final = 40
 _LONGEST_WORD: Final = 24
 _AHEAD: Final = 24
-"""More than any expression below looks at behind what it matches."""
+"""More characters than any expression below looks at behind its match."""
 _OPENING: Final = re.compile(r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}")
 _FIRST_WORD: Final = re.compile(
     r"[\s*_#>\"'`\u201c-\u201e\u00ab\u00bb\ufeff]{0,40}([^\s,.!:;*\u2013\u2014]{1,24})"
@@ -43,7 +43,7 @@ REFUSES: Final = "it begins as a refusal"
 
 class _Refusal(Struct, frozen=True):
     contains: tuple[str, ...]
-    """It has one of these, which is the cheap question to ask first."""
+    """It contains one of these: cheap to find out, so looked at first."""
     whole: re.Pattern[str]
 
 
@@ -119,7 +119,7 @@ def _quoted(text: str, first: re.Match[str]) -> bool:
 
 
 def _spoken_of(head: str) -> bool:
-    """Whether of a refusal that is quoted there is more to say than what ends one."""
+    """Whether a quoted refusal is only spoken of: more follows than the usual closing words."""
     head = _INNER.sub("", head)
     goes_on = _GOES_ON.search(head)
     return goes_on is not None and _CLOSING.match(head, goes_on.end()) is None

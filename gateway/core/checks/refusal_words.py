@@ -17,7 +17,7 @@ _EN_ACT: Final = (
     r"access|view|display|translat|summari"
     r"|reproduc(?!\w{0,3} (?:the|this|that|your|any) (?:bug|crash|error|failure|issue|problem)))"
 )
-# Of mathematics and code people say what "we" cannot write, create or satisfy.
+# In mathematics and code "we" cannot write, create or satisfy many a thing.
 _EN_OURS: Final = (
     r"(?:(?:be|directly|fully|legally|safely|really|actually),? )*"
     r"(?:help|assist|aid|provid|fulfil|comply|answer|respond|discuss|engag|support|offer|participat"
@@ -71,7 +71,7 @@ _EN_OPENERS: Final = (
     r"|thank you|thanks"
     r"|i (?:understand|appreciate|know|see|recogni[sz]e|hear|aim|want|wish)\b"
     r"|i(?:'d| would) (?:love|like|be happy)\b)[^\n]{0,140}?"
-    # Who tells what it is goes on about itself, in the same breath.
+    # After "I'm an AI" a refusal goes on about itself, in the same sentence.
     r"|(?:i(?:'m| am) (?:just |only )?an? (?:\w+ ){0,3}(?:ai|assistant|model)(?=[,.]| (?:and|so|but"
     r"|that|by|created|developed|made|designed|trained|language|assistant|model|chatbot|system)\b)"
     r"|i(?: strive|(?:'m| am) (?:designed|programmed|trained)) to (?:be|provide|help|assist|follow"

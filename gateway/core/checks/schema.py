@@ -1,7 +1,7 @@
-"""Values against the JSON Schemas that clients send.
+"""Checks values against the JSON Schemas that clients send.
 
-A schema is a stranger's: no reference in it is fetched, and one that would cost too much to hold
-a value against is not used. A schema that cannot be used is not the answer's fault.
+A schema comes from a stranger: references to other documents are not fetched, and one that costs
+too much to apply is not used. No answer fails because a schema cannot be used.
 """
 
 import re
@@ -25,7 +25,7 @@ whose overflow would end the process.
 """
 _UNBOUNDED: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef")
 _ID: Final = "id"
-"""Names a schema of draft 4; in all others it is a word, as in an example of an object."""
+"""In draft 4 it names a schema; in later drafts it is an ordinary property."""
 _DRAFT_4: Final = b"draft-04"
 _DEFINITIONS: Final = ("$defs", "definitions")
 _STEPS: Final = 20_000
@@ -42,7 +42,7 @@ _MATCHING: Final = 500_000
 """Characters of a value times patterns: at worst it takes a microsecond or two for each."""
 _LOOKAROUND: Final = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9k]")
 _SLOW: Final = 10
-"""As so many patterns counts one that looks around or back."""
+"""A pattern that looks around or back counts as so many."""
 _LONG: Final = 8_192
 _HAS_PATTERNS: Final = re.compile(rb'"pattern|\\u')
 
@@ -86,8 +86,8 @@ def usable(schema: bytes) -> bool:
 
 
 def _compiled(schema: bytes) -> tuple[Validator, int] | None:
-    """And how many patterns it has. Few of the long ones, and of those with patterns, which take up
-    to 10 MB each, are remembered.
+    """The validator, and how many patterns it has. Long schemas, and those with patterns, may take
+    10 MB each: few of them are cached.
     """
     if len(schema) > _LONG or _HAS_PATTERNS.search(schema):
         return _compiled_large(schema)

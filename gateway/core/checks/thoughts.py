@@ -9,13 +9,13 @@ _END: Final = "</think>"
 
 
 def begins_with_thoughts(text: str) -> bool:
-    """As more text does not change."""
+    """Whether it does; text that follows changes nothing about it."""
     return _OPENED.match(text) is not None
 
 
 def without_thoughts(text: str) -> str:
-    """What stands behind them; nothing, where they do not end. Some templates open them in the
-    prompt, so that only their end is in the text, on a line of its own.
+    """The text behind them; "" where they do not end. Some templates open them in the prompt, so
+    that only their end is in the text, on a line of its own.
     """
     if begins_with_thoughts(text) or (_END in text and _CLOSED.search(text)):
         _, ended, answer = text.rpartition(_END)

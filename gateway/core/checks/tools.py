@@ -72,14 +72,14 @@ def tool_known(choice: Choice, request: ChatRequest, options: Mapping[str, Any])
 
 
 def all_calls(choice: Choice) -> tuple[ToolCall, ...]:
-    """Its calls of tools, and that of a function as it was once told."""
+    """Its tool calls, and a call in the older form `function_call`."""
     if "function_call" not in choice.extra:
         return choice.tool_calls
     return choice.tool_calls + _legacy_calls(choice)
 
 
 def calls_tool(choice: Choice) -> bool:
-    """Whether it is a step to an answer: it calls a tool, and what it says beside is a remark."""
+    """Whether it calls a tool: it is a step towards an answer then, and its text a remark."""
     return bool(all_calls(choice))
 
 
