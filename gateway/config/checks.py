@@ -117,12 +117,17 @@ class LanguageOptions(Stanza):
 
 class LengthOptions(Stanza):
     min_characters: Count | None = None
+    """The fewest characters, at most 10,000,000."""
     max_characters: Count | None = None
+    """The most characters, at most 10,000,000."""
     min_words: Count | None = None
+    """The fewest words, at most 10,000,000."""
     max_words: Count | None = None
+    """The most words, at most 10,000,000."""
     min_tokens: Count | None = None
+    """The fewest tokens, at most 10,000,000. A token counts as four bytes."""
     max_tokens: Count | None = None
-    """A token counts as four bytes."""
+    """The most tokens, at most 10,000,000. A token counts as four bytes."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
