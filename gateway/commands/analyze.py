@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from gateway.commands.markup import escaped
 from gateway.commands.wrong_option import WrongOption
 from gateway.core.explain.analyze import analyze
 from gateway.core.ladder import ladders
@@ -42,6 +43,7 @@ async def _lines(snapshot: Snapshot, request_id: str) -> list[Line]:
 
 def show(report: dict[str, Any], console: Console) -> None:
     """Print the report for a person."""
+    report = escaped(report)
     took = "" if report["seconds"] is None else f", {report['began']}, {report['seconds']:.3f} s"
     how = "streamed" if report["stream"] else "whole"
     console.print(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import AsJson, fail, say_json
+from gateway.commands.options import AsJson, fail, nonempty, say_json, some_path
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -20,7 +20,9 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     model: Annotated[
         str | None,
-        typer.Argument(help="Show everything about this model. Default: a line for each host."),
+        typer.Argument(
+            help="Show everything about this model. Default: a line for each host.", parser=nonempty
+        ),
     ] = None,
     config: Annotated[
         list[Path] | None,
@@ -29,6 +31,7 @@ def catalog(  # noqa: PLR0913, PLR0917 - an option each
             "-c",
             help="YAML files. Default: the catalog that comes with the gateway.",
             metavar="PATH",
+            parser=some_path,
         ),
     ] = None,
     capability: Annotated[

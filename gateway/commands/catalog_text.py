@@ -37,7 +37,7 @@ def show(found: Sequence[dict[str, Any]], console: Console, *, wide: bool = Fals
             cells = {**own, **_host_cells(host), "notes": notes}
             table.add_row(*(cells.get(head, "") for head in heads))
             own, about = {}, []
-    console.print(table)
+    console.print(table, markup=False)
     hosts = [host for model in found for host in model["hosts"]]
     lacking = sum(not host["configured"] for host in hosts)
     lacking_note = f"; {lacking} hosts need variables that are not set" if lacking else ""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.options import AsJson, console, run_and_print
+from gateway.commands.options import AsJson, console, run_and_print, some_path
 
 app = typer.Typer(help="Reckon what models would cost.", no_args_is_help=True)
 
@@ -41,7 +41,9 @@ Stated = Annotated[
 ]
 PricesFile = Annotated[
     Path | None,
-    typer.Option("--prices", help="A YAML file of prices: models by name.", metavar="PATH"),
+    typer.Option(
+        "--prices", help="A YAML file of prices: models by name.", metavar="PATH", parser=some_path
+    ),
 ]
 Provider = Annotated[str | None, typer.Option(help="Only this host.")]
 Region = Annotated[str | None, typer.Option(help="Only hosts in this region.")]
@@ -52,6 +54,7 @@ Config = Annotated[
         "-c",
         help="YAML files. Default: the catalog that comes with the gateway.",
         metavar="PATH",
+        parser=some_path,
     ),
 ]
 Form = Annotated[str, typer.Option("--format", help="table, csv or json.")]
@@ -112,7 +115,9 @@ def compare(  # noqa: PLR0913, PLR0917 - one an option
     usage: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A JSONL file of usage records to take the mix from. Repeatable.", metavar="PATH"
+            help="A JSONL file of usage records to take the mix from. Repeatable.",
+            metavar="PATH",
+            parser=some_path,
         ),
     ] = None,
     cache_hit: CacheHit = "0",

@@ -167,7 +167,7 @@ class Catalog:
         selected = {name: hosts for name, hosts in selected.items() if hosts}
         if not selected:
             limits = (("--provider", filters.provider), ("--region", filters.region))
-            option = next((option for option, value in limits if value), "--model")
+            option = next((option for option, value in limits if value is not None), "--model")
             raise WrongOption(
                 option, f"no such model is sold there (known: {listed(self._known(option))})"
             )

@@ -49,7 +49,7 @@ def show(
         table.add_column(head, justify="left" if key in _LEFT else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(_format_cell(key, row[key], places) for key in heads))
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def note_lines(rows: Sequence[Row]) -> list[str]:

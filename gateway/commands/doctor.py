@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from gateway.commands.check import WRITABLE, blockers, unwritable_sink
-from gateway.commands.reach import ProbeResult, is_free, reach
+from gateway.commands.reach import ProbeResult, listen_fault, reach
 from gateway.config.faults import ConfigError
 from gateway.config.load import load, read_files
 from gateway.core.errors import LedgerDown
@@ -151,8 +152,12 @@ def _tables(env: Mapping[str, str]) -> Line:
 
 
 def _port(name: str, host: str, port: int) -> Line:
-    if is_free(host, port):
+    fault = listen_fault(host, port)
+    if fault is None:
         return Line(name, "ok", f"{host}:{port} is free")
+    if fault.errno != EADDRINUSE:  # such as an address of another machine, or a port of root's
+        found = f"cannot listen on {host}:{port}: {fault.strerror or fault}"
+        return Line(name, "fail", found, "take another address or port")
     do = "stop it, or take another --port; nothing to do if it is this gateway"
     return Line(name, "warn", f"something listens at {host}:{port}", do)
 

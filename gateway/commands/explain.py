@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.background.auditor import guarded_by
+from gateway.commands.markup import escaped
 from gateway.core.catalog import Tenant
 from gateway.core.errors import UnknownModel
 from gateway.core.explain import explain
@@ -75,6 +76,7 @@ def _guard_state(ladder: Ladder) -> dict[str, str] | None:
 
 def show(report: dict[str, Any], console: Console) -> None:
     """Print the report for a person."""
+    report = escaped(report)
     features = report["features"]
     output = features["output"] or "no limit asked"
     console.print(

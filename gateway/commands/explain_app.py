@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, Config, console, fail, fail_config, say_json
+from gateway.commands.options import (
+    CONFIG,
+    AsJson,
+    Config,
+    console,
+    fail,
+    fail_config,
+    nonempty,
+    say_json,
+    some_path,
+)
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -20,12 +30,14 @@ def explain(
     request: Annotated[
         Path,
         typer.Argument(
-            help="A file with a chat request, - for stdin; with --analyze, a request's id."
+            help="A file with a chat request, - for stdin; with --analyze, a request's id.",
+            parser=some_path,
         ),
     ],
     config: Config = CONFIG,
     tenant: Annotated[
-        str | None, typer.Option(help="The tenant whose limits apply. Default: the first.")
+        str | None,
+        typer.Option(help="The tenant whose limits apply. Default: the first.", parser=nonempty),
     ] = None,
     json: AsJson = False,
     analyze: Annotated[
@@ -40,6 +52,7 @@ def explain(
             help="Ask a running gateway, with the key in TOLLGATE_KEY: it uses its present guards, "
             "circuits and prices.",
             metavar="URL",
+            parser=nonempty,
         ),
     ] = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.commands.options import fail, say_json
+from gateway.commands.options import fail, say_json, some_path
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -26,10 +26,19 @@ def root() -> None:
 @app.command()
 def litellm(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="CONFIG", help="LiteLLM's config.yaml.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="CONFIG", help="LiteLLM's config.yaml.", parser=some_path),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The file to write. Default: print it.", metavar="PATH"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="The file to write. Default: print it.",
+            metavar="PATH",
+            parser=some_path,
+        ),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the YAML and the list as JSON.")

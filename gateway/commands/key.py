@@ -99,7 +99,7 @@ def show(listed: Mapping[str, Any], console: Console) -> None:
             _time(key["expires_at"]) or "never",
             _rights(key),
         )
-    console.print(table)
+    console.print(table, markup=False)
 
 
 def _rights(key: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import typer
 
-from gateway.commands.options import CONFIG, AsJson, fail, say, say_json
+from gateway.commands.options import CONFIG, AsJson, fail, nonempty, say, say_json, some_path
 
 if TYPE_CHECKING:
     from gateway.commands.outside import Outside
@@ -32,9 +32,12 @@ Config = Annotated[
         "-c",
         help="A YAML file, or a folder of YAML files. Repeatable. Default: config/gateway.yaml.",
         metavar="PATH",
+        parser=some_path,
     ),
 ]
-KeyId = Annotated[str, typer.Argument(help="The key's id, from `tollgate key list`.")]
+KeyId = Annotated[
+    str, typer.Argument(help="The key's id, from `tollgate key list`.", parser=nonempty)
+]
 
 
 @app.command("new")
@@ -75,6 +78,7 @@ def new(  # noqa: PLR0913, PLR0917 - an option each
             help="The configuration whose ledger stores the key; default: config/gateway.yaml. "
             "Without --save, only its pepper is used; default: no pepper. Repeatable.",
             metavar="PATH",
+            parser=some_path,
         ),
     ] = None,
     json: AsJson = False,

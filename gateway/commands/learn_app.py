@@ -16,7 +16,9 @@ from gateway.commands.options import (
     fail,
     fail_file,
     names_in,
+    nonempty,
     say_lines,
+    some_path,
 )
 
 
@@ -28,9 +30,12 @@ def learn(  # noqa: PLR0913, PLR0917 - an option each
             "--from",
             help="A folder of recorded answers, or of usage records (*.jsonl).",
             metavar="PATH",
+            parser=nonempty,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The weight file to write.", metavar="PATH")],
+    out: Annotated[
+        Path, typer.Option(help="The weight file to write.", metavar="PATH", parser=some_path)
+    ],
     seed: Annotated[
         int,
         typer.Option(help="Random seed for the held-out part; the same seed gives the same file."),

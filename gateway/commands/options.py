@@ -16,15 +16,41 @@ if TYPE_CHECKING:
 _WIDE: Final = 300
 _OF_STDOUT: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE))
 
+
+def nonempty(text: str) -> str:
+    """Refuses what a script passes where its variable is not set: it would be the current folder,
+    or every address of the machine.
+    """
+    if not text:
+        raise typer.BadParameter("must not be empty")
+    return text
+
+
+def some_path(text: str) -> Path:
+    return Path(nonempty(text))
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("must be an address or a name") from None
+    return nonempty(text)
+
+
 # A list: it is what the option gives.
 CONFIG = [Path("config/gateway.yaml")]
 Config = Annotated[
     list[Path],
     typer.Option(
-        "--config", "-c", help="A YAML file, or a folder of YAML files. Repeatable.", metavar="PATH"
+        "--config",
+        "-c",
+        help="A YAML file, or a folder of YAML files. Repeatable.",
+        metavar="PATH",
+        parser=some_path,
     ),
 ]
-Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.", parser=_host)]
 Port = Annotated[
     int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 picks a free one.")
 ]
@@ -56,7 +82,11 @@ Pool = Annotated[
 RouteConfig = Annotated[
     list[Path] | None,
     typer.Option(
-        "--config", "-c", help="The configuration that defines the route.", metavar="PATH"
+        "--config",
+        "-c",
+        help="The configuration that defines the route.",
+        metavar="PATH",
+        parser=some_path,
     ),
 ]
 

@@ -25,16 +25,16 @@ class ProbeResult(Struct, frozen=True):
     do: str = ""
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether we could listen there."""
+def listen_fault(host: str, port: int) -> OSError | None:
+    """Why we could not listen there, None where we could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def reach(provider: Provider, timeout_s: float = _TIMEOUT_S) -> ProbeResult:

@@ -17,28 +17,37 @@ from gateway.commands.options import (
     fail,
     fail_file,
     names_in,
+    nonempty,
     say_json,
+    some_path,
 )
 
 
 def replay(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recorded answers.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of recorded answers.", parser=some_path)
+    ],
     route: Annotated[
-        str, typer.Option(help="A YAML file (FILE#route), or the name of a route or strategy.")
+        str,
+        typer.Option(
+            help="A YAML file (FILE#route), or the name of a route or strategy.", parser=nonempty
+        ),
     ],
     pool: Pool = "",
     smart: Annotated[str | None, typer.Option(help="The recorded model to compare with.")] = None,
     config: RouteConfig = None,
     json: AsJson = False,
     svg: Annotated[
-        Path | None, typer.Option(help="Write an SVG chart to this file.", metavar="PATH")
+        Path | None,
+        typer.Option(help="Write an SVG chart to this file.", metavar="PATH", parser=some_path),
     ] = None,
     decisions: Annotated[
         Path | None,
         typer.Option(
             help="Write the served answer and the calls of each query, one per line.",
             metavar="PATH",
+            parser=some_path,
         ),
     ] = None,
     sweep: Annotated[

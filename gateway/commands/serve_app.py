@@ -19,6 +19,7 @@ from gateway.commands.options import (
     fail,
     fail_config,
     is_of_stdout,
+    nonempty,
     say,
 )
 
@@ -148,7 +149,10 @@ def demo(
     port: Port = 4000,
     dialect: Annotated[
         str | None,
-        typer.Option(help="The wire format of all tiers' providers, such as gemini or bedrock."),
+        typer.Option(
+            help="The wire format of all tiers' providers, such as gemini or bedrock.",
+            parser=nonempty,
+        ),
     ] = None,
 ) -> None:
     """Serve on built-in simulated providers: no key, no network, no Docker."""

@@ -40,6 +40,8 @@ def metrics_of(url: str) -> str:
     """
     url = url if "://" in url else f"http://{url}"
     at = urlsplit(url)
+    if at.scheme not in ("http", "https") or not at.hostname:
+        raise ValueError("no URL")
     return at._replace(path="/metrics").geturl() if at.path in ("", "/", "/v1", "/v1/") else url
 
 

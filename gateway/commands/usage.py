@@ -133,6 +133,8 @@ def _check_sink(source: str) -> None:
     if not source.startswith(_STORES):
         raise WrongOption("--from", "must be jsonl:folder, parquet:folder or a postgresql:// URL")
     kind, _, folder = source.partition(":")
+    if kind in _FOLDERS and not folder:
+        raise WrongOption("--from", f"must name a folder, such as {kind}:usage")
     try:
         found = kind not in _FOLDERS or Path(folder).is_dir()
     except OSError as error:  # nobody may look in there, or the name is too long

@@ -218,7 +218,7 @@ def _entry(tree: Tree, path: Path, spec: type[S]) -> S | None:
             faulty.append(detail["loc"])
     if not faulty:
         return entry
-    if path[0] == "providers" and path[1] in tree.left_out:
+    if len(path) > 1 and path[0] == "providers" and path[1] in tree.left_out:
         return None
     return mend(tree, path, spec, faulty)
 

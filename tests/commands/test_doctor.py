@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
-from gateway.commands.doctor import DoctorOptions, Line, examine, variables
-from gateway.commands.reach import ProbeResult, is_free, reach
+from gateway.commands.doctor import DoctorOptions, Line, _port, examine, variables
+from gateway.commands.reach import ProbeResult, listen_fault, reach
 from gateway.core.snapshot import Provider, Secret
 from tests.commands.answering import answering
 from tests.drivers.connect_proxy import connect_proxy
@@ -214,7 +215,24 @@ def test_no_proxy_there() -> None:
 
 def test_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
-        assert not is_free("127.0.0.1", held.getsockname()[1])
+        taken = listen_fault("127.0.0.1", held.getsockname()[1])
+    assert taken is not None
+    assert taken.errno == EADDRINUSE
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("no-such-host.invalid", ""),
+        ("a..b", ""),
+    ],
+)
+def test_where_nobody_could_listen_is_a_fault(host: str, why: str) -> None:
+    """It was said that something listens there, and that it can serve."""
+    line = _port("port", host, 0)
+    assert line.state == "fail"
+    assert line.found.startswith(f"cannot listen on {host}:0: {why}")
 
 
 # ---- the command
