@@ -69,7 +69,7 @@ class Look(Struct, frozen=True):
     calls: bool = False
     """Whether plain ones may have calls of tools."""
     size: int = 0
-    """Bytes of their JSON; 0 where nobody has counted."""
+    """Bytes of their JSON, see `unescaped_size`; 0 where nobody has counted."""
 
 
 def look(messages: Sequence[Message]) -> Look:

@@ -9,7 +9,14 @@ from gateway.core import media, tokens
 from gateway.core.catalog import Check
 from gateway.core.chat import NO_EXTRAS, ChatRequest, Extras
 from gateway.core.money import Nanos, nanos
-from gateway.core.shape import AN_HOUR, Shape, marks_cache, read_shape, spelt_out
+from gateway.core.shape import (
+    AN_HOUR,
+    Shape,
+    marks_cache,
+    read_shape,
+    spelt_out,
+    unescaped_size,
+)
 
 _CALLS: Final = re.compile(rb'"tool_call(?:s"\s*:\s*\[\s*\{|_id"\s*:\s*"[^"])')
 """A call of a tool, or its result, in undecoded messages."""
@@ -46,7 +53,7 @@ def read_features(request: ChatRequest) -> Features:
     """The features of a checked request."""
     seen, shape = request.seen, request.shape or read_shape(request.fields)
     if seen is not None and seen.plain:  # to look for nothing takes as long as all the rest
-        size = seen.size or memoryview(request.fields["messages"]).nbytes
+        size = seen.size or unescaped_size(bytes(request.fields["messages"]))
         bound = tokens.plain_bound(size, shape)
         if seen.calls and not shape.tools:
             bound = _with_tools(bound)

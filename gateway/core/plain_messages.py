@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import DecodeError, Struct, json
 
 from gateway.core.chat import SAID, Look, Role
+from gateway.core.shape import unescaped_size
 
 LEVELS: Final = 5
 """How deep such messages nest: a list, a message, its calls, a call, a function."""
@@ -57,12 +58,16 @@ def read_talk(messages: bytes) -> Look | None:
     if not found:
         return None
     content: str | list[_Text] | None = None
-    calls = False
+    calls = escaped = False
     for message in found:
+        text = message.content
         if message.role == "user":
-            content = message.content
+            content = text
+        if text and not (type(text) is str and text.isascii()):
+            escaped = True
         if message.tool_calls or message.tool_call_id:
             calls = True
     if isinstance(content, list):
         content = "\n".join([part.text for part in content])
-    return Look(plain=True, said=content[:SAID] if content else "", calls=calls, size=len(messages))
+    size = unescaped_size(messages) if escaped else len(messages)
+    return Look(plain=True, said=content[:SAID] if content else "", calls=calls, size=size)

@@ -57,7 +57,7 @@ class Shape(Struct, frozen=True):
     """What routing and money depend on, of all fields but the messages."""
 
     size: int
-    """Bytes of JSON that a model reads beside its messages."""
+    """Bytes of JSON that a model reads beside its messages; see `unescaped_size`."""
     tools: bool
     needs: frozenset[str]
     """Capabilities that the model must have."""
@@ -74,10 +74,20 @@ class Shape(Struct, frozen=True):
     """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
 
 
+def unescaped_size(text: bytes) -> int:
+    """How many bytes this JSON has at most, its letters written as they are. Many clients escape
+    each that is not ASCII (Python's `json` does): the same text takes two or three times as many.
+    """
+    size = len(text)
+    if b"\\" in text:  # an escape has six bytes, and stands for three at most
+        size -= 3 * (text.count(b"\\u") - text.count(b"\\\\u"))
+    return size
+
+
 def read_shape(fields: Mapping[str, Raw]) -> Shape:
     """Of a request's top level, with or without its messages."""
     fields = {name: raw for name, raw in fields.items() if raw != NULL}
-    size = sum(map(len, read_beside(fields)))
+    size = sum(map(unescaped_size, read_beside(fields)))
     tools = "tools" in fields or "functions" in fields
     needs = frozenset({"tools"}) if tools else _NONE
     if "response_format" in fields and b'"json_schema"' in bytes(fields["response_format"]):

@@ -15,7 +15,13 @@ from msgspec import Raw, Struct
 
 from gateway.core.chat import ChatRequest, Choice, Message
 from gateway.core.media import Medium, beside_media, media_in, medium_of
-from gateway.core.shape import SENT_WITH_MESSAGES, Shape, read_beside, read_shape
+from gateway.core.shape import (
+    SENT_WITH_MESSAGES,
+    Shape,
+    read_beside,
+    read_shape,
+    unescaped_size,
+)
 
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
@@ -92,10 +98,13 @@ def plain_bound(size: int, shape: Shape) -> Bound:
 def bound(request: ChatRequest, messages: bytes, media: Sequence[Medium]) -> Bound:
     """What goes in. `messages` is that field's undecoded JSON, `media` are those in it."""
     shape = request.shape or read_shape(request.fields)
-    plain = plain_bound(len(messages), shape)
+    size = unescaped_size(messages)
+    plain = plain_bound(size, shape)
     if not media:
         return plain
-    size = len(messages) - sum(medium.size for medium in media)
+    # PHP escapes slashes, of which base64 is full.
+    size -= messages.count(b"\\/") - messages.count(b"\\\\/")
+    size -= sum(medium.size for medium in media)
     return Bound(
         count(size + shape.size),
         plain.beside + sum(map(_media_tokens, media)),
