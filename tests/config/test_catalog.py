@@ -102,7 +102,18 @@ def test_every_model_of_the_documents_at_every_host(
 
 
 def test_the_catalog_has_nothing_else() -> None:
-    assert {row[1] for row in ROWS} == SHELF.keys()
+    """But what answers in place of a model of theirs."""
+    assert {row[1] for row in ROWS} | {"grok-4.3"} == SHELF.keys()
+
+
+@pytest.mark.parametrize("name", ["grok-4", "grok-4.1-fast"])
+def test_what_xai_retired_costs_what_answers_for_it(name: str) -> None:
+    """It is billed as Grok 4.3: a fifth of that was charged for Grok 4.1 Fast."""
+    (host,), (successor,) = SHELF[name].hosts, SHELF["grok-4.3"].hosts
+    assert host.upstream == "grok-4.3"
+    assert host.offer == successor.offer
+    assert host.offer.tariff is not None
+    assert host.offer.tariff.within(0).output > nanos(Decimal(2))
 
 
 # USD per million, input and output, where the documents have one and genai-prices has none.
