@@ -224,6 +224,8 @@ class PlainProtocol(HttpToolsProtocol):
     def _end(self, error: GatewayError | None) -> None:
         if error is not None:
             self._tell(error)
+        if self._served is not None:
+            self._served.disconnected = True  # of what it still says nothing is sent
         self.transport.close()
         self.backlog.watch(self.transport)
 

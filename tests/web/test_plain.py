@@ -46,7 +46,7 @@ class Line(asyncio.Transport):
         made = cast("Callable[..., asyncio.Protocol]", door(service.gateway.front.door))
         self.state = ServerState()
         self.heard = b""
-        self.closed = self.aborted = False
+        self.closed = self.aborted = self.ended = False
         self.protocol: Any = made(config, self.state, {})
         self.protocol.connection_made(self)
 
@@ -70,6 +70,12 @@ class Line(asyncio.Transport):
 
     def abort(self) -> None:
         self.closed = self.aborted = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -414,9 +420,18 @@ BROKEN = CHUNKED + b"no chunk\r\n"
         (OTHER + b"\r\n" + BROKEN, [200, 400]),
         (BROKEN, [400]),
         (BROKEN + OTHER + b"\r\n", [400]),
+        (OTHER + b"transfer-encoding: chunked\r\n\r\nno chunk\r\n", [400]),
         (CHUNKED.replace(KEY.encode(), b"tg-nobody"), [401]),
     ],
-    ids=["one", "three", "before half a request", "half a request", "and more", "refused"],
+    ids=[
+        "one",
+        "three",
+        "before half a request",
+        "half a request",
+        "and more",
+        "unread",
+        "refused",
+    ],
 )
 async def test_what_was_asked_before_it_is_answered(
     service: Running, sent: bytes, expected: list[int], door: Any
@@ -427,6 +442,8 @@ async def test_what_was_asked_before_it_is_answered(
         while len(statuses(line.heard)) < len(expected):
             await asyncio.sleep(0)
     await line.sends(b"no chunk\r\n")  # within a body that was refused there is nothing to tell
+    for _ in range(20):
+        await asyncio.sleep(0.001)
     assert (line.closed, statuses(line.heard)) == (True, expected)
     await line.hangs_up()
 
