@@ -38,44 +38,54 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
         ("route", "tenant", "stream", "outcome", "code"),
     ),
     "gateway_request_duration_seconds": Metric(
-        "histogram", "From admitted to the last byte.", ("route", "stream"), SECONDS
+        "histogram", "From admission to the last byte.", ("route", "stream"), SECONDS
     ),
     "gateway_time_to_first_token_seconds": Metric(
         "histogram",
-        "From admitted to the first token that a stream's client gets. judged is no, early (it "
-        "flows since its checks are decided), whole (it was held until then) or cached.",
+        (
+            "From admission to the first token that a stream's client gets. judged: no, early (it "
+            "flows once its checks are decided), whole (it was held until the end) or cached."
+        ),
         ("model", "provider", "route", "judged"),
         SECONDS,
     ),
     "gateway_time_per_output_token_seconds": Metric(
         "histogram",
-        "Of streams that flow as they come: from the first token to the last, for each but the "
-        "first.",
+        (
+            "For streams without checks: from the first token to the last, per token after the "
+            "first."
+        ),
         ("model", "provider"),
         A_TOKEN,
     ),
     "gateway_answers_total": Metric(
         "counter",
-        "Answers that were judged or compared, by why they were given: passed, agreed, lone_vote, "
-        "best_effort (none passed), cached, or what kept a better one from being asked for.",
+        (
+            "Answers that were judged or compared, by the reason they were given: passed, agreed, "
+            "lone_vote, best_effort (none passed), cached, or what prevented a call to a better "
+            "tier."
+        ),
         ("route", "tier", "reason"),
     ),
     "gateway_overhead_seconds": Metric(
         "histogram",
-        "The gateway's own part of a replied request: everything but waiting for providers.",
+        "Time of a replied request in the gateway itself, without the wait for providers.",
         (),
         SHORT,
     ),
-    "gateway_inflight_requests": Metric("gauge", "Requests being served.", across="live_sum"),
+    "gateway_inflight_requests": Metric("gauge", "Requests in flight.", across="live_sum"),
     "gateway_upstream_attempts_total": Metric(
         "counter",
-        "Calls to providers by how they ended: ok, cut (it failed a check), outrun (another was "
-        "faster), dropped (its client left), shutting_down (we ended it), or the error's kind.",
+        (
+            "Calls to providers by outcome: ok, cut (it failed a check), outrun (another was "
+            "faster), dropped (the client disconnected), shutting_down (cut off by a shutdown), or "
+            "the error's kind."
+        ),
         ("provider", "model", "tier", "purpose", "outcome"),
     ),
     "gateway_upstream_duration_seconds": Metric(
         "histogram",
-        "One call to a provider, from sent to its last byte.",
+        "One call to a provider, from sending it to its last byte.",
         ("provider", "model"),
         SECONDS,
     ),
@@ -84,50 +94,59 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_retry_budget_retries": Metric(
         "gauge",
-        "How many more calls may be made now in place of failed ones. Read every two seconds.",
+        "Retries that the retry budget allows now. Updated every two seconds.",
         across="live_sum",
     ),
     "gateway_fallbacks_total": Metric(
         "counter",
-        "Failed calls, and refusals of a model, that led to another candidate of the tier, by the "
-        "error's kind or the check.",
+        (
+            "Failed calls and refusals by a model that led to another candidate of the tier, by "
+            "the error's kind or the check."
+        ),
         ("from_model", "to_model", "reason"),
     ),
     "gateway_tokens_total": Metric(
         "counter",
-        "Tokens paid for. cached_input and cache_write are parts of input, reasoning of output.",
+        (
+            "Billed tokens. cached_input and cache_write are parts of input, reasoning is a part "
+            "of output."
+        ),
         ("provider", "model", "type"),
     ),
     "gateway_cost_usd_total": Metric(
         "counter",
-        "What calls cost, by why they were made.",
+        "Cost of calls, by purpose.",
         ("tenant", "model", "tier", "purpose"),
     ),
     "gateway_tag_cost_usd_total": Metric(
         "counter",
-        "What calls cost, by each configured tag that lists its values.",
+        "Cost of calls, by each configured tag that lists its values.",
         ("tenant", "tag", "value"),
     ),
     "gateway_tag_tokens_total": Metric(
         "counter",
-        "Tokens paid for, input or output, by each of these tags.",
+        "Billed tokens, input or output, by each of these tags.",
         ("tenant", "tag", "value", "type"),
     ),
     "gateway_counted_settles_total": Metric(
         "counter",
-        "Calls charged by our own count, since the provider told no usage.",
+        "Calls charged by the gateway's own count, since the provider reported no usage.",
         ("provider", "model"),
     ),
     "gateway_always_smart_cost_usd_total": Metric(
         "counter",
-        "Of routes with several tiers: what their answers would have cost, had the first model of "
-        "the last tier given them with the same tokens. Cached answers are left out.",
+        (
+            "For routes with several tiers: what their answers would have cost from the first "
+            "model of the last tier, with the same tokens. Without cached answers."
+        ),
         ("tenant", "route"),
     ),
     "gateway_always_smart_actual_usd_total": Metric(
         "counter",
-        "What the same answers did cost, with every call made for them and every audit: the "
-        "difference is what climbing saved, or, below 0, lost.",
+        (
+            "What the same answers did cost, with all their calls and audits. The difference is "
+            "what escalation saved or, below 0, lost."
+        ),
         ("tenant", "route"),
     ),
     "gateway_escalations_total": Metric(
@@ -140,40 +159,40 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
     ),
     "gateway_votes_total": Metric(
         "counter",
-        "What became of votes: agreed, lone_vote (one came, and was given), a call to arbitrate "
-        "between them was made (arbitrated), or one was made as they could not be compared.",
+        (
+            "Results of votes: agreed, lone_vote (only one came, and was given), arbitrated (a "
+            "further call decided), incomparable (a further call was made, since they could not be "
+            "compared)."
+        ),
         ("route", "result"),
     ),
     "gateway_audits_total": Metric(
         "counter",
-        "Answers that were followed by a guard's audit or a shadow, and what came of it; crowded: "
-        "too many went on already.",
+        "Audits of a guard and shadows, by outcome. crowded: too many were running already.",
         ("route", "kind", "outcome"),
     ),
     "gateway_guard_state": Metric(
         "gauge",
-        "Whether the cheap tier may answer: 0 off, 1 learning, 2 on. Of all replicas.",
+        "Whether the cheap tier may answer: 0 off, 1 learning, 2 on. Shared by all replicas.",
         _GUARDED,
         across="latest",
     ),
     "gateway_guard_agreement_rate": Metric(
         "gauge",
-        "Of the answers that were compared, how many meant what the smart tier says.",
+        "The share of compared answers that agreed with the smart tier.",
         _GUARDED,
         across="latest",
     ),
     "gateway_guard_agreement_lower_bound": Metric(
         "gauge",
-        "What that rate is at least, with 95 % confidence: what is held against the threshold.",
+        "Lower bound of that rate, with 95 % confidence: it is compared with the threshold.",
         _GUARDED,
         across="latest",
     ),
-    "gateway_guard_audits": Metric(
-        "gauge", "How often both were asked so far.", _GUARDED, across="latest"
-    ),
+    "gateway_guard_audits": Metric("gauge", "Comparisons so far.", _GUARDED, across="latest"),
     "gateway_guard_spent_usd": Metric(
         "gauge",
-        "What was spent so far: by requests and their audits (all), by audits alone (audit).",
+        "Spending so far: on requests and their audits (all), on audits alone (audit).",
         (*_GUARDED, "part"),
         across="latest",
     ),
@@ -181,48 +200,55 @@ _REQUESTS: Final[Mapping[str, Metric]] = {
 _BESIDE: Final[Mapping[str, Metric]] = {
     "gateway_usage_records_total": Metric(
         "counter",
-        "Records of calls that were written on to where usage is kept, or dropped before.",
+        "Usage records that were written to the sink, or lost before.",
         ("tenant", "outcome"),
     ),
     "gateway_usage_sink_errors_total": Metric(
-        "counter", "Times that where usage is kept took nothing; it is tried again.", ("kind",)
+        "counter", "Failed writes to the usage sink. They are retried.", ("kind",)
     ),
     "gateway_cache_requests_total": Metric(
         "counter",
-        "Requests to routes that keep answers: hit, miss, bypass (it was not looked), error.",
+        "Requests to routes with a cache: hit, miss, bypass (no lookup), error.",
         ("route", "tenant", "outcome"),
     ),
     "gateway_cache_saved_usd_total": Metric(
         "counter",
-        "What kept answers cost when they were made, once for each time they were given again.",
+        "Original cost of cached answers, once for each hit.",
         ("route", "tenant", "tier"),
     ),
     "gateway_config_reloads_total": Metric(
         "counter",
-        "Times the files were read again: changed, unchanged or refused.",
+        "Reloads of the configuration: changed, unchanged or refused.",
         ("result",),
     ),
     "gateway_config_reload_failed": Metric(
-        "gauge", "1 while the files have faults and an older one is served.", across="live_worst"
+        "gauge",
+        "1 while the files have faults and an older configuration is in use.",
+        across="live_worst",
     ),
     "gateway_config_hash": Metric(
         "gauge",
-        "Which configuration is served: the first 48 bits of its files' SHA-256, as a number.",
+        "The configuration in use: the first 48 bits of its files' SHA-256, as a number.",
         across="latest",
     ),
     "gateway_config_loaded_timestamp_seconds": Metric(
-        "gauge", "When it was read, in seconds since 1970.", across="latest"
+        "gauge", "When it was loaded, in seconds since 1970.", across="latest"
     ),
     "gateway_build_info": Metric(
-        "gauge", "1, with what is running as labels.", ("version", "python"), across="live_worst"
+        "gauge",
+        "1, with the running version as labels.",
+        ("version", "python"),
+        across="live_worst",
     ),
 }
 METRICS: Final[Mapping[str, Metric]] = {**_REQUESTS, **BUDGETS_AND_LEDGER, **_BESIDE}
 
 PROCESS_METRICS: Final[Mapping[str, Metric]] = {
-    "process_cpu_seconds_total": Metric("counter", "CPU time of all our processes."),
-    "process_resident_memory_bytes": Metric("gauge", "Memory of all our processes."),
-    "process_start_time_seconds": Metric("gauge", "When we started, in seconds since 1970."),
+    "process_cpu_seconds_total": Metric("counter", "CPU time of all processes of this gateway."),
+    "process_resident_memory_bytes": Metric("gauge", "Memory of all processes of this gateway."),
+    "process_start_time_seconds": Metric(
+        "gauge", "When the gateway started, in seconds since 1970."
+    ),
     "process_open_fds": Metric("gauge", "Open files and sockets of the process with the most."),
     "process_max_fds": Metric("gauge", "How many each process may have open."),
 }
