@@ -463,28 +463,40 @@ async def test_a_call_that_began_yesterday_without_the_ledger_counts_in_yesterda
 
 
 @pytest.mark.parametrize(
-    ("budgets", "ends"),
+    ("more", "held", "spent"),
     [
-        ([Budget(100, "day")], True),
-        ([Budget(100, "day"), Budget(500, "total")], False),
-        ([Budget(100, "day"), Budget(9, "total", "at_once")], False),
+        ([], [], []),
+        ([Budget(500, "total")], [(0, 10)], [(7, 0)]),
+        ([Budget(9, "total", "at_once")], [(0, 1)], [(0, 0)]),
     ],
 )
 async def test_a_call_of_yesterday_that_goes_on_limits_today_only_where_it_counts(
-    tmp_path: Path, budgets: list[Budget], ends: bool
+    tmp_path: Path,
+    more: list[Budget],
+    held: list[tuple[int, int]],
+    spent: list[tuple[int, int]],
 ) -> None:
-    """Each process had but its share of each new minute until a long stream of an old one ended."""
-    now, inner, ledger, hold = await of_yesterday(tmp_path, *budgets)
+    """There the ledger holds it, so that no other process spends what it may still cost. Each
+    process had but its share of each new minute until a long stream of an old one ended.
+    """
+    now, inner, ledger, hold = await of_yesterday(tmp_path, Budget(100, "day"), *more)
+
+    async def stands() -> list[tuple[int, int]]:
+        return [(each.spent, each.held) for each in await inner.balances(hold.purse)]
+
+    assert await stands() == [(0, 0), *held]
     now[0] += SETTLE_S
     ledger._end_outages()
-    assert (ledger._outages == {}) is ends
-    ledger.settle(hold, Amounts(Nanos(7)))
-    await ledger._books.pay()
-    ledger._end_outages()
     assert ledger._outages == {}
+    ledger.settle(hold, Amounts(Nanos(7)))
+    ledger.leave(hold.purse, "h")
+    await ledger._books.pay()
+    assert await stands() == [(0, 0), *spent]
+    assert await inner.open_holds("acme") == 0
     counted = await inner.counted("acme")
     assert counted["tg:{acme}:b:acme:tenant:acme:usd:2060-03-15", 0] == 7
     await ledger.aclose()
+    assert journals(tmp_path) == []
 
 
 async def test_a_local_call_and_the_hold_that_expired_for_it_are_told_apart(

@@ -72,7 +72,7 @@ async def test_what_is_charged_already_is_not_again_however_long_the_rest_takes(
         """As whoever starts next does, too."""
         payer = Payer(ledger, told.append)
         if not of_the_dead:
-            return (await payer.pay(journal, 0))[1]
+            return (await payer.pay(journal, 0, ()))[1]
         return await payer.pay_orphaned(tmp_path)
 
     with written(tmp_path, open_still=not of_the_dead) as journal:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.drivers.redis.embedded import EmbeddedRedis
 from tests.ledger_model import run_histories
+from tests.ledger_outages import run_outages
 from tests.ledger_scale import check_what_many_users_leave
 from tests.ledger_swarm import check_swarm
 from tests.promises import Reached
@@ -25,6 +26,12 @@ def test_ten_thousand_histories_are_as_the_model_has_them(
     told = f"{HISTORIES // PARTS:,} histories as the model has them"
     what = "each hold ends once, replays change nothing"
     reached("money", f"{what}, part {part + 1} of {PARTS}", told, "all")
+
+
+async def test_no_outage_passes_a_cap_or_loses_a_charge(reached: Reached) -> None:
+    seen = await run_outages(HISTORIES)
+    told = f"{HISTORIES:,} histories, {seen['alone']:,} calls without it, {seen['killed']:,} kills"
+    reached("money", "the ledger is away: each call charged once, no cap passed", told, "all")
 
 
 async def test_a_hundred_thousand_users_leave_only_their_own_keys(

@@ -7,7 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.core.accounts import Amounts, Hold, bounded
+from msgspec import structs
+
+from gateway.core.accounts import Amounts, Hold, Purse, bounded
 from gateway.core.errors import LedgerDown
 from gateway.core.ports import Observer
 from gateway.core.records.record import UsageRecord
@@ -22,7 +24,7 @@ from gateway.drivers.ledger.local_journal import (
 )
 from gateway.drivers.ledger.local_payer import Payer, VoidingLedger
 from gateway.drivers.ledger.local_rooms import Demand, bucket_of, give_back
-from gateway.drivers.ledger.plans import Calendar, make_plan
+from gateway.drivers.ledger.plans import Calendar, Limit, Plan, make_plan
 
 _SYNC_S: Final = 1.0
 _log: Final = logging.getLogger("gateway")
@@ -50,6 +52,9 @@ class Outage:
 class LocalBooks:
     """`open` are the calls that only this process knows of, by id; `confirmed` those that the
     ledger knows as well. `moved` has the ledger's hold of each call that was handed over.
+    `held_beside` are open calls of an earlier period: they are charged here, to the budgets of
+    their time, and until then the ledger holds their ceilings in those of its budgets that still
+    count.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class LocalBooks:
         self.open: dict[str, OpenCall] = {}
         self.confirmed: dict[str, OpenCall] = {}
         self.moved: dict[str, Hold] = {}
+        self.held_beside: set[str] = set()
         self.unanswered: dict[str, list[str]] = {}
         """By home: holds that the ledger may have made, of calls that are open here."""
         self._ledger = ledger
@@ -114,10 +120,12 @@ class LocalBooks:
                 self._write(line)
                 self._unwritten.remove(line)
             if self._journal is not None:
-                self._paid, failing = await self._payer.pay(self._journal, self._paid)
-                if not self.unpaid and not self.open and self._journal.size:
-                    self._journal.empty()
+                journal, start = self._journal, self._paid
+                self._paid, failing = await self._payer.pay(journal, start, self.held_beside)
+                if not self.unpaid and not self.open and journal.size:
+                    journal.empty()
                     self._paid = 0
+                    self.held_beside.clear()
             failing |= await self._payer.pay_orphaned(self._folder)
         except OSError:
             _log.exception("the journal cannot be read or written")
@@ -129,25 +137,31 @@ class LocalBooks:
         await asyncio.gather(*(self._ledger.void(home, each) for each in hold_ids))
 
     async def hand_over(self, home: str, known_lives: set[str]) -> None:
-        """Reserve the calls in flight at the ledger, unless that would count them in a later
-        period. A life that the ledger may know is in `known_lives` until it leaves.
+        """Reserve the calls in flight at the ledger; those of an earlier period only in the budgets
+        that count them now, too. A life that the ledger may know is in `known_lives` until it
+        leaves.
         """
         for name, opened in [*self.open.items()]:
             hold, life = opened.hold, opened.life
             if hold.purse.home != home or name not in self.open or name in self._stay:
                 continue
             plan = make_plan(hold.purse, self._calendar, self._wall(), 0)
-            if not plan.start <= opened.at < plan.end:
-                continue
+            purse, of_now = hold.purse, plan.start <= opened.at < plan.end
+            if not of_now:
+                purse = _counting_now(plan, opened)
+                if not purse.accounts:
+                    continue
             known_lives.add(life)
             self._stay.add(name)
             with suppress(LedgerDown):
                 new_id = moved_id(name)
-                answer = await self._ledger.reserve(hold.purse, new_id, hold.amounts, life)
+                answer = await self._ledger.reserve(purse, new_id, hold.amounts, life)
                 if not isinstance(answer, Hold):
                     self._stay.discard(name)
                     continue
-                if name in self.open and self._try_write(Moved(name)):
+                if name in self.open and not of_now:
+                    self.held_beside.add(name)
+                elif name in self.open and self._try_write(Moved(name)):
                     self.confirmed[name] = self.open.pop(name)
                     self.moved[name] = answer
                 else:  # it is charged from the journal
@@ -167,9 +181,11 @@ class LocalBooks:
         return True
 
     def _counts_now(self, opened: OpenCall) -> bool:
-        """Whether a budget's present period has it. One of an earlier period stays here until it
-        ends, which may take long, and takes nothing from anybody.
+        """Whether a budget's present period has it that the ledger does not know. One of an earlier
+        period stays here until it ends, which may take long, and takes nothing from anybody.
         """
+        if opened.hold.id in self.held_beside:
+            return False
         plan = make_plan(opened.hold.purse, self._calendar, self._wall(), 0)
         keys = {line.key for line in (*plan.lines, *plan.places)}
         return any(bucket_of(key) in keys for _, key, _ in opened.demand)
@@ -202,3 +218,19 @@ class LocalBooks:
         if self._journal is None:
             self._journal = make_journal(self._folder)
         self._journal.write(line)
+
+
+def _counting_now(plan: Plan, opened: OpenCall) -> Purse:
+    """The call's purse with those budgets only whose bucket in this plan is that of the call."""
+    of_call = {bucket_of(key) for _, key, _ in opened.demand}
+    lines = (*plan.lines, *plan.places)
+    kept = {limit for limit, at in plan.rows if lines[at].key in of_call}
+    purse = opened.hold.purse
+    accounts = (
+        structs.replace(
+            account,
+            budgets=tuple(each for each in account.budgets if Limit(account, each) in kept),
+        )
+        for account in purse.accounts
+    )
+    return structs.replace(purse, accounts=tuple(each for each in accounts if each.budgets))

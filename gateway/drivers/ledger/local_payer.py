@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -44,16 +45,19 @@ class Payer:
         self._failing: set[str] = set()
         self._rejected = 0
 
-    async def pay(self, journal: Journal, start: int) -> tuple[int, set[str]]:
-        """Charge our own journal from an offset on. Gives the offset up to which it is done, and
-        the homes that could not be charged.
+    async def pay(
+        self, journal: Journal, start: int, held_beside: Container[str]
+    ) -> tuple[int, set[str]]:
+        """Charge our own journal from an offset on, and give back what the ledger holds of calls
+        `held_beside`. Gives the offset up to which it is done, and the homes that could not be
+        charged.
         """
         self._begin(journal, start)
         already_paid, place = self._paid.copy(), start
         for line, after in journal.lines(start):
             place = after
             if isinstance(line, Spent):
-                await self._add(line)
+                await self._add(line, void=line.call in held_beside)
         await self._flush()
         self._note_paid(journal, already_paid)
         return (start if self._failing else place), self._failing
