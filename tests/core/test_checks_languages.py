@@ -73,3 +73,35 @@ def test_a_model_may_think_in_any_language(answer: str) -> None:
 def test_a_question_in_one_language_is_answered_in_it(question: str, answer: str) -> None:
     asked = request(messages=[{"role": "user", "content": question}])
     assert whys("language", answer, asked) != []
+
+
+CITIES: Final = (
+    "東京都、神奈川県、新潟県、石川県、長野県、静岡県、愛知県、京都府、大阪府、兵庫県、奈良県"
+)
+CHAPTERS: Final = (
+    "第一章 総則、第二章 目的及定義、第三章 権利義務、第四章 契約終了、第五章 技術的課題"
+)
+JAPANESE: Final = "歳出の総額は百十二兆円で、社会保障関係費が最も大きな割合を占めています。"
+
+
+@pytest.mark.parametrize("text", [CITIES, CHAPTERS])
+def test_names_and_titles_in_japanese_have_no_kana(text: str) -> None:
+    assert whys("language", text, language="ja") == []
+    for question, answer in ((JAPANESE, text), (text, JAPANESE)):
+        asked = request(messages=[{"role": "user", "content": question}])
+        assert whys("language", answer, asked) == []
+    assert whys("language", text, language="ko") != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CHINESE,
+        "人工智能技术的发展正在改变各行各业的运作方式\uff0c企业需要及时调整战略以适应新的环境。",
+        "機器學習是人工智慧的一個分支\uff0c主要研究如何讓電腦從資料中學習規律並做出預測。",
+    ],
+)
+def test_chinese_is_no_japanese(text: str) -> None:
+    asked = request(messages=[{"role": "user", "content": JAPANESE}])
+    assert whys("language", text, asked) != []
+    assert whys("language", text, language="zh") == []

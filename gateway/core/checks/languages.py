@@ -55,6 +55,14 @@ _OF_SCRIPT: Final[Mapping[str, tuple[str, ...]]] = {
     "han": ("zh",),
     "latin": tuple(_STOP_WORDS),
 }
+_CHINESE: Final = frozenset(
+    "的是了也你您她它吗呢吧啊很那该这们说时过还从对让给个为么样与东车长门问间业应发实现动经产进见关开种电认话语"
+    "书买卖张华习报线统级组约结网联选远运连达边处备头师带帮广這們說沒麼嗎讓從對與唔嘅咗佢哋啲"
+)
+"""Letters that are frequent in Chinese, simplified or not, and rare in Japanese."""
+_OF_SO_MANY: Final = 25
+"""One of so many letters, at least, is one of these in nearly any Chinese text."""
+_HAN_ALONE: Final = frozenset({"ja", "zh"})
 _SCRIPT_OF: Final = {code: name for name, codes in _OF_SCRIPT.items() for code in codes}
 LANGUAGES: Final = tuple(sorted(_SCRIPT_OF))
 
@@ -170,7 +178,7 @@ def _is_about_another(text: str, own: frozenset[str]) -> bool:
     """Whether most of a message may be a text that the user asks about: what stands before it,
     behind it or around a quotation has words or letters of another language, and none of its own.
     """
-    script = next((_SCRIPT_OF[code] for code in own if code not in _WORDS_OF), "latin")
+    script = next((_SCRIPT_OF[code] for code in sorted(own) if code not in _WORDS_OF), "latin")
     if script != "latin" and len(_COUNTED.keys() & set(_words(text[:_LOOKED_THROUGH]))) > 1:
         return True
     ends = f"{text[: STAGES[-1]]}\n{text[-STAGES[-1] :]}"
@@ -200,9 +208,18 @@ def _languages(text: str, least: int = _LEAST_WORDS) -> frozenset[str]:
     script = _script(prose)
     if script is None:
         return frozenset()
+    if script == "han" and not _is_chinese(prose):  # Japanese names and titles have no kana
+        return _HAN_ALONE
     if script != "latin":
         return frozenset(_OF_SCRIPT[script])
     return _latin(_WORD.findall(prose.lower()), least)
+
+
+def _is_chinese(text: str) -> bool:
+    """Of a text that is mostly in Han letters."""
+    found = [letter for letter in text if letter in _CHINESE]
+    frequent = len(found) * _OF_SO_MANY >= letters_of(text)["han"]
+    return frequent and len(set(found)) >= _LEAST_KINDS
 
 
 def _script(text: str) -> str | None:
