@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.core.accounts import Amounts, Hold
-from gateway.core.billing import CountCap, Tally, billed
+from gateway.core.billing import CountCap, Tally, billed, charge
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.checks.finding import Finding
 from gateway.core.errors import Broken, ShuttingDown, TimedOut, UpstreamError, is_unsent
@@ -20,7 +20,6 @@ from gateway.core.plan import Candidate
 from gateway.core.records.record import UsageRecord
 from gateway.core.strategies.progress import OUTRUN, UNHEARD
 from gateway.core.strategy import Answered, Failed, Flowing, Outcome, Round
-from gateway.core.tariff import Tariff
 from gateway.world import LifeContext
 
 TICK_S: Final = 0.001
@@ -215,8 +214,11 @@ class Call(Struct, eq=False):
             world.factors.learn(model.name, bound.counted, usage.prompt)
         if tab.client_gone or outcome == "dropped":
             purpose = "abandoned"
-        tariff, price = deployment.tariff, model.price
-        spent = self._by_the_hour(tariff, usage, took_s) if tariff else cost(price, usage)
+        spent = (
+            cost(model.price, usage)
+            if deployment.tariff is None and not usage.reported_cost  # nearly always
+            else self._cost(usage, took_s, counted=counted)
+        )
         record = UsageRecord(
             hold.id,
             about.request_id,
@@ -255,9 +257,12 @@ class Call(Struct, eq=False):
             actual = Amounts(spent, usage.prompt + usage.completion, held.requests)
             world.ledger.settle(hold, actual, record)  # which no answer waits for
 
-    def _by_the_hour(self, tariff: Tariff, usage: Usage, took_s: float) -> Nanos:
-        now = self.life.world.wall()
-        return tariff.cost(usage, now - took_s, now)
+    def _cost(self, usage: Usage, took_s: float, *, counted: bool) -> Nanos:
+        """What the call is charged: by its hour, and by what the provider says that it costs."""
+        model, deployment = self.candidate.model, self.candidate.deployment
+        tariff, now = deployment.tariff, self.life.world.wall()
+        spent = tariff.cost(usage, now - took_s, now) if tariff else cost(model.price, usage)
+        return charge(spent, usage, deployment, counted=counted)
 
 
 @asynccontextmanager

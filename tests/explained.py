@@ -94,7 +94,7 @@ def _all_that_is_billed(want: JSON, got: JSON, recording: Recording) -> Usage:
     said: Usage = want["usage"]
     completion = recording.oracle["parsed"]["usage"]["total_tokens"] - said.prompt
     thought = completion - said.completion
-    return Usage(said.prompt, completion, said.cached, said.cache_write, thought)
+    return structs.replace(said, completion=completion, reasoning=thought)
 
 
 def _with_its_advisor(want: JSON, got: JSON, recording: Recording) -> Usage:

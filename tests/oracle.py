@@ -6,6 +6,8 @@ One comparison for all dialects, and the tables that account for whatever it doe
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from gateway.core.chat import Completion, Delta, Usage
@@ -208,7 +210,17 @@ def _openai(told: JSON | None, recording: Recording) -> Usage | None:
         thought.get("reasoning_tokens") or 0,
         audio_prompt=read.get("audio_tokens") or 0,
         audio_completion=thought.get("audio_tokens") or 0,
+        reported_cost=_reported_cost(told),
     )
+
+
+def _reported_cost(told: JSON) -> int:
+    """Nano-dollars, as OpenRouter or xAI says it, to the last digit. Neither had a key of another's
+    where it was recorded.
+    """
+    assert not told.get("is_byok")
+    dollars = Fraction(str(told.get("cost") or 0))
+    return ceil((dollars or Fraction(told.get("cost_in_usd_ticks", 0), 10**10)) * 10**9)
 
 
 def _anthropic(told: JSON, recording: Recording) -> Usage:

@@ -7,9 +7,10 @@ from msgspec import Raw, structs
 
 from gateway.core.catalog import Catalog
 from gateway.core.chat import Usage
+from gateway.core.errors import Faulty, NoAnswer
 from gateway.core.money import Audio, SearchFee
 from gateway.core.tariff import Step, Tariff, Window
-from tests.lives import ANSWER, CATALOG, PROMPT, hear, stage, well, whole
+from tests.lives import ANSWER, CATALOG, PROMPT, fails, hear, stage, well, whole
 
 MODEL = CATALOG.models["a"]
 TEN = structs.replace(MODEL.price, input=10**7, output=10**7, cached_input=10**7, cache_write=10**7)
@@ -97,3 +98,51 @@ async def test_searches_are_held_and_charged_beside_the_tokens(
     assert record.usage.searches == searches
     assert record.held >= (3_000 if fee == SearchFee(1_000) else 0) + ANSWER
     await whole(scene)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "listed", "reported", "nanos"),
+    [
+        (None, False, 5_000, 5_000),
+        (None, False, 1, ANSWER),
+        (None, True, 1, 1),
+        (None, True, 0, ANSWER),
+        (Tariff(TEN), False, ANSWER, ANSWER * 10),
+        (Tariff(TEN), True, ANSWER, ANSWER),
+        # By the dearer of its two hours, as ever.
+        (Tariff(MODEL.price, (Window(10, 20, TEN),)), False, ANSWER, ANSWER * 10),
+        (Tariff(MODEL.price, (Window(10, 20, TEN),)), False, ANSWER * 11, ANSWER * 11),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_provider_says_that_a_call_costs_is_charged(
+    tariff: Tariff | None, listed: bool, reported: int, nanos: int, stream: bool
+) -> None:
+    there = structs.replace(MODEL.deployments[0], tariff=tariff, listed_price=listed)
+    known = Catalog({"a": structs.replace(MODEL, deployments=(there,))}, {}, {})
+    usage = Usage(PROMPT, ANSWER - PROMPT, reported_cost=reported)
+    scene = stage("a", {"a": [replace(well, usage=usage)]}, stream=stream, catalog=known)
+    await hear(scene.life)
+    assert scene.life.tab.spent == nanos
+    (record,) = scene.life.tab.attempts
+    assert (record.cost, record.usage, record.counted) == (nanos, usage, False)
+    assert (await scene.books())[0] == nanos
+    await whole(scene)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_failed_is_charged_what_its_provider_says(
+    listed: bool, stream: bool
+) -> None:
+    """At least: nobody knows what came after it was said."""
+    there = structs.replace(MODEL.deployments[0], listed_price=listed)
+    known = Catalog({"a": structs.replace(MODEL, deployments=(there,))}, {}, {})
+    for reported, nanos in ((5_000, 5_000), (1, ANSWER)):
+        error = Faulty("it broke")
+        error.usage = Usage(PROMPT, ANSWER - PROMPT, reported_cost=reported)
+        scene = stage("a", {"a": [fails(error)]}, stream=stream, catalog=known)
+        with pytest.raises(NoAnswer):
+            await hear(scene.life)
+        assert scene.life.tab.spent == (await scene.books())[0] == nanos
+        await whole(scene)

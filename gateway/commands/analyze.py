@@ -74,7 +74,9 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     for number, each in calls:
         why = f": {each['why']}" if number <= len(report["attempts"]) else ""
-        console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}")
+        reported = each["reported_usd"]
+        bill = "" if reported is None else f"; ${_usd(reported)} by what the provider reports"
+        console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}{bill}")
     number = len(report["attempts"])
     for life in report["behind"]:
         console.print(_describe_behind(life, number + 1))

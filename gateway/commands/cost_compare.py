@@ -242,6 +242,11 @@ def _remarks(found: RecordedUsage, unknown: Sequence[str]) -> list[str]:
             f"with sound, images or searches of the web: {beside:,} answers; what those cost is in"
             " the mix, and each model alone is priced by text"
         )
+    if reported := sum(bool(usage.reported_cost) for usage in found.answers):
+        remarks.append(
+            f"whose provider says what they cost: {reported:,} answers; that is in the mix, and"
+            " each model alone is at its price"
+        )
     if found.duplicates:
         remarks.append(f"records that came twice, and count once: {found.duplicates:,}")
     if found.truncated:

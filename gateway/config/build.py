@@ -136,7 +136,7 @@ def _model(
     return Model(
         name=name,
         deployments=tuple(
-            _deployment(parts, name, place, each.tariff, price)
+            _deployment(parts, name, place, each, price)
             for place, each in zip(places, offers, strict=True)
         ),
         price=price,
@@ -193,9 +193,9 @@ def _sizes_fit(tree: Tree, name: str, stanza: schema.Model, context: int) -> boo
 
 
 def _deployment(
-    parts: Parts, model: str, stanza: schema.Deployment, tariff: Tariff | None, price: Price
+    parts: Parts, model: str, stanza: schema.Deployment, known: Offer, price: Price
 ) -> Deployment:
-    regions = stanza.regions
+    regions, tariff = stanza.regions, known.tariff
     if regions is None:
         regions = parts.providers[stanza.provider].regions
     return Deployment(
@@ -209,6 +209,7 @@ def _deployment(
         lacks=_lacks(parts.providers[stanza.provider], stanza),
         cache_s=parts.providers[stanza.provider].cache_lifetime_s,
         caches_unasked=_caches_unasked(parts.providers[stanza.provider], tariff),
+        listed_price=known.listed,
     )
 
 

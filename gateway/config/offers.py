@@ -23,6 +23,8 @@ class Offer(Struct, frozen=True):
     context: int | None = None
     retiring: bool = False
     """Whether genai-prices says that the provider takes it out of service."""
+    listed: bool = False
+    """Whether all of it is genai-prices' own: a fee for searches may be written beside it."""
 
 
 def offer(
@@ -49,6 +51,7 @@ def offer(
             batch=batch,
             context=listing.context,
             retiring=listing.retiring,
+            listed=tariff == listing.tariff,
         )
     return Offer(
         tariff,

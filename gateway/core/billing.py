@@ -6,8 +6,10 @@ from typing import Final
 from msgspec import Struct, structs
 
 from gateway.core import tokens
+from gateway.core.catalog import Deployment
 from gateway.core.chat import ChatRequest, Completion, Delta, Usage
 from gateway.core.flow import Sink
+from gateway.core.money import Nanos
 from gateway.core.usage import NOT_BILLED
 
 _ANY: Final = 2**53
@@ -53,6 +55,19 @@ def _with_input(known: Usage, request: ChatRequest, most: CountCap) -> Usage:
     prompt = min(tokens.count_input(request, most.each_image), most.prompt)
     audio = min(tokens.count_audio(request), prompt)
     return structs.replace(known, prompt=prompt, audio_prompt=audio)
+
+
+def charge(computed: Nanos, usage: Usage, deployment: Deployment, *, counted: bool) -> Nanos:
+    """What a call is charged whose price comes to `computed`, where its provider may say what it
+    costs. A price that was written may be above the provider's, as for a markup; what is billed
+    beyond it is charged all the same. One that is only listed is what the provider should charge,
+    so what it did charge counts; unless it was `counted` here how long the answer is: then more may
+    have come than the provider knew of when it said so.
+    """
+    reported = Nanos(usage.reported_cost)
+    if reported and deployment.listed_price and not counted:
+        return reported
+    return max(computed, reported)
 
 
 class Tally:

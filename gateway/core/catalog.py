@@ -63,6 +63,8 @@ class Deployment(Struct, frozen=True):
     caches_unasked: bool = False
     """Whether it writes a prompt cache of its own accord, at more than what is read, as OpenAI does
     from GPT-5.6 on."""
+    listed_price: bool = False
+    """Whether its price is all as genai-prices lists it, and nothing of it was written."""
 
 
 class Deprecation(Struct, frozen=True):

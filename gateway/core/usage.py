@@ -7,7 +7,7 @@ from msgspec import Struct
 
 class Usage(Struct, frozen=True, gc=False):
     """Tokens as the provider counted them. Each detail is part of its total, never beside it; only
-    `searches` are no tokens.
+    `searches` and `reported_cost` are no tokens.
     """
 
     prompt: int = 0
@@ -30,6 +30,8 @@ class Usage(Struct, frozen=True, gc=False):
     """Part of `completion`: images, which some charge by a price of their own."""
     searches: int = 0
     """Searches of the web that the provider made, which are billed beside the tokens."""
+    reported_cost: int = 0
+    """What the provider says that the call costs, in nano-dollars; 0 where it does not say."""
 
 
 NOT_BILLED: Final = Usage()

@@ -25,6 +25,10 @@ PRICES: Final[Mapping[str, Price]] = {
     "smart": Price(5_000_000_000, 20_000_000_000),
 }
 OTHER_PRICE: Final = Price(1_000_000_000, 2_000_000_000)
+FEES: Final[Mapping[str, int]] = {"openrouter": 0, "perplexity": 5_000_000, "xai": 0}
+"""Hosts that tell what a call costs, and what each charges for one beside its tokens, in
+nano-dollars.
+"""
 
 
 def price_of(model: str) -> Price:
@@ -32,11 +36,11 @@ def price_of(model: str) -> Price:
     return PRICES.get(model.split("-", 1)[0], OTHER_PRICE)
 
 
-def cost_of(model: str, prompt_tokens: int, completion_tokens: int) -> int:
+def cost_of(model: str, prompt_tokens: int, completion_tokens: int, host: str = "") -> int:
     """Nano-dollars, rounded up once."""
     price = price_of(model)
     exact = prompt_tokens * price.input + completion_tokens * price.output
-    return (exact + _MILLION - 1) // _MILLION
+    return (exact + _MILLION - 1) // _MILLION + FEES.get(host, 0)
 
 
 def tokens_of(texts: Iterable[str]) -> int:

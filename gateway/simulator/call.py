@@ -182,15 +182,16 @@ class Call:
     def _charge(
         self, completion_tokens: int = 0, *, status: int | None = 200, whole: bool = False
     ) -> None:
+        host = self._wire.name()
         self._bill.record(
             BilledCall(
                 id=self._id,
-                format=self._wire.name(),
+                format=host,
                 model=self._model,
                 behaviour=self._behaviour,
                 prompt_tokens=self._prompt_tokens,
                 completion_tokens=completion_tokens,
-                cost=cost_of(self._model, self._prompt_tokens, completion_tokens),
+                cost=cost_of(self._model, self._prompt_tokens, completion_tokens, host),
                 status=status,
                 whole=whole,
             )

@@ -14,7 +14,8 @@ from gateway.simulator.simulated_request import Fault, SimulatedRequest
 class Reply(Struct, frozen=True):
     """An answer to be encoded. `number` counts the calls of a simulator from 1.
 
-    `reports_usage` is False for a provider that sends no token counts.
+    `reports_usage` is False for a provider that sends no token counts. `more_usage` are fields of
+    its usage that only some hosts have: what the call costs.
     """
 
     number: int
@@ -23,6 +24,7 @@ class Reply(Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     reports_usage: bool = True
+    more_usage: Mapping[str, Any] = {}
 
 
 class Frame(Struct, frozen=True):

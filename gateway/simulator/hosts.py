@@ -1,4 +1,5 @@
-"""Hosts with an OpenAI-compatible API: each one's 429. Everything else is as with OpenAI.
+"""Hosts with an OpenAI-compatible API: each one's 429, and how it tells what a call costs, if it
+does. Everything else is as with OpenAI.
 
 Bodies are from the hosts' documentation or their users' reports; OpenRouter's is recorded.
 """
@@ -6,9 +7,10 @@ Bodies are from the hosts' documentation or their users' reports; OpenRouter's i
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.simulator import openai
+from gateway.simulator.bill import FEES, cost_of
 from gateway.simulator.format import Frame, Reply, compact
 from gateway.simulator.simulated_request import Fault, SimulatedRequest
 
@@ -121,8 +123,23 @@ HOSTS: Final[Mapping[str, RateLimitReply]] = {
 }
 
 
+_PER_USD: Final = 10**9
+
+
+def _told_cost(host: str, nanos: int) -> dict[str, Any]:
+    """What a call costs, as fields of a usage in the host's own form."""
+    usd = nanos / _PER_USD
+    match host:
+        case "xai":
+            return {"cost_in_usd_ticks": nanos * 10}
+        case "perplexity":
+            return {"cost": {"request_cost": FEES[host] / _PER_USD, "total_cost": usd}}
+        case _:
+            return {"cost": usd, "is_byok": False}
+
+
 class Host:
-    """OpenAI's format, except for the name and the 429."""
+    """OpenAI's format, except for the name, the 429 and the cost."""
 
     def __init__(self, name: str, rate_limit: RateLimitReply) -> None:
         self._name = name
@@ -157,10 +174,17 @@ class Host:
         return fault.message.encode() if fault.status == 429 else openai.error(fault, request_id)
 
     def whole(self, reply: Reply) -> bytes:
-        return openai.whole(reply)
+        return openai.whole(self._with_cost(reply))
 
     def frames(self, reply: Reply) -> list[Frame]:
-        return openai.frames(reply)
+        return openai.frames(self._with_cost(reply))
+
+    def _with_cost(self, reply: Reply) -> Reply:
+        if self._name not in FEES:
+            return reply
+        tokens = (reply.prompt_tokens, reply.completion_tokens)
+        nanos = cost_of(reply.request.model, *tokens, self._name)
+        return structs.replace(reply, more_usage=_told_cost(self._name, nanos))
 
     def interruption(self, request_id: str, fault: Fault | None) -> bytes:
         if fault is None:

@@ -226,4 +226,5 @@ def _usage(reply: Reply) -> dict[str, Any]:
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
+        **reply.more_usage,
     }

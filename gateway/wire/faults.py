@@ -50,7 +50,7 @@ def read(data: bytes, shape: type[T], format_name: str) -> T:
 
 def with_usage(error: E, usage: Usage | None) -> E:
     """The error with the usage that the provider reported for the failed call, if any."""
-    if usage is not None and usage.prompt:
+    if usage is not None and (usage.prompt or usage.reported_cost):
         error.usage = usage
     return error
 

@@ -228,6 +228,16 @@ def test_what_is_not_priced_by_text_is_told(tmp_path: Path, catalog: str) -> Non
     )
 
 
+def test_what_a_provider_says_that_it_cost_is_in_the_mix(tmp_path: Path, catalog: str) -> None:
+    billed = record("a1", "r1", cost=9_000_000, usage=Usage(500, 500, reported_cost=9_000_000))
+    usage = write(tmp_path, [billed])
+    assert told(f"compare {usage} {catalog}")["recorded_usd"] == 0.009
+    assert printed(f"compare {usage} {catalog}").splitlines()[-1] == (
+        "whose provider says what they cost: 1 answers; that is in the mix, and each model alone is"
+        " at its price"
+    )
+
+
 def test_a_model_without_a_price_here_is_told(tmp_path: Path) -> None:
     usage = write(tmp_path, USAGE)
     found = told(f"compare {usage} --price small=1/1")

@@ -268,6 +268,21 @@ def test_a_deployment_is_looked_up_for_what_is_not_written() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        ("", True),
+        ("    price: {batch: 0.5}\n", True),
+        ("    price: {search: 10}\n", False),
+        ("    price: {input: 1, output: 2}\n", False),
+        ("    price: free\n", False),
+    ],
+)
+def test_a_price_is_listed_where_nothing_of_it_is_written(written: str, listed: bool) -> None:
+    model = snapshot(GROQ.replace("    price: free\n", written)).catalog.models["m1"]
+    assert model.deployments[0].listed_price is listed
+
+
+@pytest.mark.parametrize(
     ("written", "audio", "step"),
     [
         ("{}", None, None),

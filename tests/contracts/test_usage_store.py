@@ -76,7 +76,7 @@ LINES: Sequence[Line] = (
         "c1",
         ms=NOON + DAY + 4,
         seq=8,
-        usage=Usage(30, 20, 10, 5, 4, 3, searches=7),
+        usage=Usage(30, 20, 10, 5, 4, 3, searches=7, reported_cost=9),
         signals=(1_000, 0),
     ),
 )

@@ -199,7 +199,8 @@ def test_every_figure_of_a_climb() -> None:
     assert cheap == {
         "model": "small", "provider": "sim", "tier": "cheap", "deployment": "sim/small",
         "purpose": "answer", "outcome": "cut", "why": "asked first", "held_usd": 0.0000009,
-        "charged_usd": 0.00000005, "counted": True, "ms": 1000.0, "first_token_ms": 125.0,
+        "charged_usd": 0.00000005, "reported_usd": None, "counted": True, "ms": 1000.0,
+        "first_token_ms": 125.0,
         "tokens": {**dict.fromkeys(cheap["tokens"], 0), "prompt": 30, "completion": 20},
     }  # fmt: skip
     assert smart["charged_usd"] == 0.0000005
@@ -208,6 +209,13 @@ def test_every_figure_of_a_climb() -> None:
         for rung in plan["rungs"]
     ] == [("cheap", [("small", 1), ("other", 0)]), ("smart", [("large", 1)])]
     assert (plan["strategy"], plan["rule"]) == ("cascade", None)
+
+
+def test_what_a_provider_says_that_a_call_cost_is_no_token() -> None:
+    found = told(call("a", 0, 1, usage=Usage(30, 20, reported_cost=50)), call("b", 1, 1))
+    first, second = found["attempts"]
+    assert (first["reported_usd"], second["reported_usd"]) == (0.00000005, None)
+    assert "reported_cost" not in first["tokens"]
 
 
 def test_what_the_smart_one_would_have_cost() -> None:

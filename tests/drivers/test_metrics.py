@@ -99,3 +99,21 @@ def test_what_the_last_tier_would_take_goes_by_its_tariff(
     told = samples(metrics.render())
     assert told[climbed("cost")] == pytest.approx(nanos * 1e-9)
     assert told[climbed("actual")] == pytest.approx(9e-9)
+
+
+@pytest.mark.parametrize(
+    ("model", "listed", "nanos"),
+    [("small", False, 510), ("large", False, 700), ("large", True, 700), ("other", False, 510)],
+)
+def test_an_answer_of_the_last_tier_would_have_cost_what_its_provider_says(
+    model: str, listed: bool, nanos: int
+) -> None:
+    large = CATALOG.models["large"]
+    there = (Deployment("sim/large", "sim", "large", listed_price=listed),)
+    models = {**CATALOG.models, "large": structs.replace(large, deployments=there)}
+    metrics = counting(catalog=structs.replace(CATALOG, models=models))
+    usage = Usage(70, 20, reported_cost=700)
+    metrics.observe(
+        events.Replied(CLIMBING, "sim", model, "smart", "passed", 0.75, 0.5, None, usage, Nanos(9))
+    )
+    assert samples(metrics.render())[climbed("cost")] == pytest.approx(nanos * 1e-9)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import msgspec
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -263,3 +264,26 @@ async def test_a_body_that_is_no_object(http: httpx.AsyncClient, body: bytes) ->
     got = await http.post(PATH, content=body)
     assert got.status_code == 400
     assert "could not parse the JSON body" in got.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("host", "told", "nanos"),
+    [
+        ("openrouter", {"cost": 0.000009, "is_byok": False}, 9_000),
+        ("perplexity", {"cost": {"request_cost": 0.005, "total_cost": 0.005009}}, 5_009_000),
+        ("xai", {"cost_in_usd_ticks": 90_000}, 9_000),
+        ("groq", {}, 9_000),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_some_hosts_tell_what_a_call_costs(
+    sim: Served, http: httpx.AsyncClient, host: str, told: Any, nanos: int, stream: bool
+) -> None:
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    got = await http.post(f"/{host}{PATH}", json={"model": "mid-right", "messages": ASK, **options})
+    last = got.text.split("data: ")[-2] if stream else got.text
+    usage = msgspec.json.decode(last)["usage"]
+    known = {"prompt_tokens", "completion_tokens", "total_tokens"}
+    known |= {"prompt_tokens_details", "completion_tokens_details"}
+    assert {name: value for name, value in usage.items() if name not in known} == told
+    assert [call.cost for call in sim.bill.calls] == [nanos]

@@ -58,7 +58,8 @@ def analyze(
 
     `held` is what the calls might have cost at most, `always_smart` what the last rung's first
     model asks for the tokens of the answer, and `saved` the difference to what was charged. What
-    went on behind the answer is told by itself, and paid for beside it: `behind`.
+    went on behind the answer is told by itself, and paid for beside it: `behind`. `reported_usd` of
+    an attempt is what its provider says that it cost; null where it did not say.
     """
     every = calls_of(lines)
     made = [each for each in every if BEHIND not in _beyond(each, request_id)]
@@ -124,7 +125,8 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
     so_far: list[Line] = []
     for made in calls:
         line = made.line
-        first = line.first_token_s
+        first, tokens = line.first_token_s, structs.asdict(line.usage)
+        reported = tokens.pop("reported_cost")
         yield {
             **_where(line),
             "deployment": f"{line.provider}/{line.model}" if line.model else "",
@@ -133,7 +135,8 @@ def _attempts(calls: Sequence[Made]) -> Iterator[dict[str, Any]]:
             "why": _why(line, so_far),
             "held_usd": dollars(line.held),
             "charged_usd": dollars(made.charged),
-            "tokens": structs.asdict(line.usage),
+            "reported_usd": dollars(reported) if reported else None,
+            "tokens": tokens,
             "counted": line.counted,
             "ms": round(line.seconds * 1000, 3),
             "first_token_ms": None if first is None else round(first * 1000, 3),

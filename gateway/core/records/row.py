@@ -57,9 +57,11 @@ _COLUMNS: Final[Sequence[tuple[str, str, _Read]]] = (
     ("cache_write_1h", "int", lambda line, _: line.usage.cache_write_1h),
     ("signals", "json", lambda line, _: _json(line.signals)),
     ("searches", "int", lambda line, _: line.usage.searches),
+    ("reported_nanos", "int", lambda line, _: line.usage.reported_cost),
 )
 LATER: Final[Mapping[str, int | str]] = {
     "hits": 0, "saved_nanos": 0, "cache_write_1h": 0, "signals": "[]", "searches": 0,
+    "reported_nanos": 0,
 }  # fmt: skip
 """Columns that what was written before does not have, and what it is read as."""
 NAMES: Final = tuple(name for name, _, _ in _COLUMNS)
@@ -102,6 +104,7 @@ def line_of_row(row: Sequence[Any]) -> Line:
             reasoning=has["reasoning"],
             cache_write_1h=has["cache_write_1h"],
             searches=has["searches"],
+            reported_cost=has["reported_nanos"],
         ),
         counted=has["counted"],
         organisation=has["organisation"],

@@ -104,7 +104,10 @@ class Lives:
         values[overhead + bisect_left(_SHORT, own_seconds)] += 1.0
         if smart is not None:
             charge, price, top_cost, actual_cost = smart
-            values[top_cost] += charge(price, event.usage)
+            if event.usage.reported_cost:
+                values[top_cost] += self._saved.reported(event, charge(price, event.usage))
+            else:
+                values[top_cost] += charge(price, event.usage)
             values[actual_cost] += event.spent
         if about.stream:
             self._streamed(event)

@@ -1,15 +1,18 @@
 """What escalation saved: each answer's cost against what its route's last tier would have cost.
 
 The comparison assumes the same tokens, at the price of the first deployment of the last tier's
-first model. How many tokens that model would really have used is unknown.
+first model. How many tokens that model would really have used is unknown. Where it is the one that
+answered, what its provider says that this cost counts as it does in what was charged.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from gateway.core.catalog import Catalog
+from gateway.core.billing import charge
+from gateway.core.catalog import Catalog, Deployment
 from gateway.core.chat import Usage
-from gateway.core.ladder import Ladder, ladders
+from gateway.core.events import Replied
+from gateway.core.ladder import StepModel, ladders
 from gateway.core.money import Nanos, cost
 from gateway.core.ports import Clock
 from gateway.core.tariff import Tariff
@@ -30,11 +33,15 @@ class Saved:
         self._wall = wall
         self.tops: Mapping[str, Priced] = {}
         """By route with several tiers: the price of its last tier."""
+        self._deployments: Mapping[str, Deployment] = {}
+        """Of the same routes: where that is the price."""
 
     def reconfigure(self, catalog: Catalog) -> None:
         """Use the prices of this catalog."""
         climbed = {name: each for name, each in ladders(catalog).items() if len(each.steps) > 1}
-        self.tops = {name: self._price_of_top(each) for name, each in climbed.items()}
+        places = {name: each.steps[-1].models[0] for name, each in climbed.items()}
+        self.tops = {name: self._price_of(place) for name, place in places.items()}
+        self._deployments = {name: place.deployments[0] for name, place in places.items()}
 
     def smart(self, tenant: str, route: str) -> Smart | None:
         """The cells for answers of a route in `tops`; None for others."""
@@ -49,8 +56,14 @@ class Saved:
         if route in self.tops:
             self._families.add("gateway_always_smart_actual_usd_total", tenant, route, by=spent)
 
-    def _price_of_top(self, ladder: Ladder) -> Priced:
-        place = ladder.steps[-1].models[0]
+    def reported(self, answer: Replied, computed: Nanos) -> Nanos:
+        """What an answer would have cost at the last tier, where its provider says what it did."""
+        top = self._deployments.get(answer.about.route)
+        if top is None or top.name != f"{answer.provider}/{answer.model}":
+            return computed
+        return charge(computed, answer.usage, top, counted=False)
+
+    def _price_of(self, place: StepModel) -> Priced:
         tariff = place.deployments[0].tariff
         if tariff is None:
             return cost, place.model.price

@@ -111,8 +111,9 @@ class ProviderFlow:
 
     def _withheld_usage(self) -> Usage | None:
         for delta in reversed(self._withheld):
-            if delta.usage is not None and delta.usage.prompt:
-                return delta.usage
+            usage = delta.usage
+            if usage is not None and (usage.prompt or usage.reported_cost):
+                return usage
         try:
             self._decoder.finish()  # its error may have the usage so far
         except UpstreamError as error:

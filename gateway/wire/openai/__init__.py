@@ -1,8 +1,8 @@
 """The `openai` dialect: chat completions of OpenAI and of hosts with a compatible API.
 
 `request` encodes requests, `reply` decodes a whole answer, `stream` a streamed one (`choices` is
-its state), `usage` what was counted, `faults` errors. `strict` has the types of what may be relayed
-unchanged; `tolerant` parses what may not.
+its state), `usage` what was counted, `reported_cost` what it cost, `faults` errors. `strict` has
+the types of what may be relayed unchanged; `tolerant` parses what may not.
 """
 
 from gateway.wire.dialect import StreamDecoder, Target

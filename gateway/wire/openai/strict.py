@@ -71,6 +71,10 @@ class ServerToolUse(Struct, frozen=True, gc=False):
     web_search_requests: Tokens | None = None
 
 
+_ABSENT: Final = Raw(b"")
+"""False, where all that can be sent is true."""
+
+
 class TokenUsage(Struct, gc=False):
     prompt_tokens: Tokens
     completion_tokens: Tokens
@@ -84,7 +88,15 @@ class TokenUsage(Struct, gc=False):
     """LiteLLM's and Databricks', likewise."""
     server_tool_use: ServerToolUse | None = None
     """OpenRouter's and LiteLLM's."""
-    gateway: Raw | UnsetType = UNSET
+    cost: Raw = _ABSENT
+    cost_in_usd_ticks: Raw = _ABSENT
+    estimated_cost: Raw = _ABSENT
+    """What the call costs, as reported_cost.py reads it; and what it reads beside that:"""
+    cost_details: Raw = _ABSENT
+    is_byok: Raw = _ABSENT
+    currency: Raw = _ABSENT
+    cost_currency: Raw = _ABSENT
+    gateway: Raw = _ABSENT
     """Set by a provider that is itself this gateway."""
 
 

@@ -1,13 +1,16 @@
 """What a provider says it counted: strictly valid, or as far as it makes sense."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from msgspec import UNSET, structs
+import msgspec
+from msgspec import Raw, structs
 
 from gateway.core.chat import Usage
 from gateway.wire.counts import are_plausible
 from gateway.wire.openai import strict
+from gateway.wire.openai.reported_cost import FIELDS, reported_cost
 from gateway.wire.openai.tolerant import whole_number
 
 _CACHED: Final = ("cached_tokens", "cache_read_input_tokens")
@@ -36,7 +39,10 @@ def usage_if_exact(reported: strict.TokenUsage) -> Usage | None:
         or out_details.image_tokens
         or in_details.web_search_requests
         or reported.server_tool_use is not None
-        or reported.gateway is not UNSET
+        or reported.cost
+        or reported.cost_in_usd_ticks
+        or reported.estimated_cost
+        or reported.gateway
     ):
         return None
     return Usage(prompt, completion, cached, written, reasoning)
@@ -46,7 +52,7 @@ def matches(reported: strict.TokenUsage, usage: Usage) -> bool:
     """Whether the provider's counts equal ours, each detail is at most its total, and the field
     `gateway` is free for our own data.
     """
-    if reported.gateway is not UNSET:
+    if reported.gateway:
         return False
     if reported.completion_tokens != usage.completion:
         return False
@@ -90,7 +96,18 @@ def _strict_usage(reported: strict.TokenUsage) -> Usage:
         out_details.audio_tokens,
         out_details.image_tokens or 0,
         tools.web_search_requests or in_details.web_search_requests or 0,
+        reported_cost(_strict_fields(reported)),
     )
+
+
+def _strict_fields(reported: strict.TokenUsage) -> Mapping[str, Any]:
+    """What is said of the cost, without what cannot be read."""
+    found: dict[str, Any] = {}
+    for name in FIELDS:
+        raw: Raw = getattr(reported, name)
+        with suppress(ValueError, RecursionError):
+            found[name] = msgspec.json.decode(raw) if raw else None
+    return found
 
 
 def usage_of(answer: Any, *, an_hour: bool = False) -> Usage | None:
@@ -148,14 +165,17 @@ def parse_usage(value: Any, *, an_hour: bool = False) -> Usage | None:
         _tokens(out_details.get("audio_tokens")) or 0,
         _tokens(out_details.get("image_tokens")) or 0,
         _first(tools.get("web_search_requests"), in_details.get("web_search_requests")),
+        reported_cost(value),
     )
 
 
-def _with_more(usage: Usage, audio_in: int, audio_out: int, images: int, searches: int) -> Usage:
+def _with_more(
+    usage: Usage, audio_in: int, audio_out: int, images: int, searches: int, cost: int
+) -> Usage:
     """The usage with its tokens of audio, of the prompt and of the completion, and of images, and
-    with the searches that the provider made.
+    with the searches that the provider made, and what it says that the call costs.
     """
-    if not (audio_in or audio_out or images or searches):  # nearly always
+    if not (audio_in or audio_out or images or searches or cost):  # nearly always
         return usage
     return structs.replace(
         usage,
@@ -163,6 +183,7 @@ def _with_more(usage: Usage, audio_in: int, audio_out: int, images: int, searche
         audio_completion=min(audio_out, usage.completion),
         image_completion=min(images, usage.completion),
         searches=searches,
+        reported_cost=cost,
     )
 
 
