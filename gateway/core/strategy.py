@@ -1,4 +1,4 @@
-"""What a strategy says and hears: rounds of calls, their outcomes, and its verdict.
+"""The values that a strategy yields and is sent: rounds of calls, their outcomes, its verdict.
 
 A strategy is a generator. It yields rounds of calls, is sent their outcomes, and returns its
 verdict; whoever drives it does the I/O. So a strategy is tested by feeding it outcomes by hand.
@@ -22,16 +22,16 @@ from gateway.core.plan import Candidate
 
 
 class Answered(Struct, frozen=True, gc=False):
-    """A whole answer, what it was paid for, and what its rung's checks found wanting in it."""
+    """A whole answer, the usage it was charged for, and what its rung's checks found wrong."""
 
     candidate: Candidate
     completion: Completion
     usage: Usage = Usage()
     findings: tuple[Finding, ...] = ()
     cut: bool = False
-    """It was stopped as soon as it failed: what there is of it."""
+    """Whether it was stopped as soon as it failed: this is what had come of it."""
     skipped: bool = False
-    """Others were to judge it, and none of them gave a verdict."""
+    """Whether only external checks were to judge it, and none of them gave a verdict."""
 
 
 class Flowing(Struct, frozen=True):
@@ -63,8 +63,8 @@ class Refused(Struct, frozen=True):
 
 
 class Stopped(Struct, frozen=True):
-    """There is no time, no retry, or nothing left of what the request may cost ("budget"), and the
-    call was not made; or another of its round was faster ("outrun").
+    """The call was not made, as there is no time or no retry left, or no money of the request's
+    ("budget"); or it was cancelled, as another of its round was faster ("outrun").
     """
 
     candidate: Candidate
@@ -93,14 +93,14 @@ class Round(Struct, frozen=True, gc=False):
     cause: Cause
     wait_s: float = 0.0
     is_retry: bool = False
-    """A failed call is made once more: it draws on the retry budget."""
+    """Whether a failed call is made once more, which the retry budget must allow."""
     messages: tuple[Message, ...] = ()
     """Messages that are added after the client's."""
     buffered: bool = False
     """The answers are compared, so none of them flows."""
     stagger_s: float | None = None
-    """The calls run a race: each begins so many seconds after the one before, or when that has
-    failed, and the first good answer ends it. None: all begin at once and all are waited for."""
+    """In a race each call begins so many seconds after the one before it, or when that has failed,
+    and the first good answer ends the race. None: all begin at once, and all are awaited."""
 
 
 class Verdict(Struct, frozen=True):

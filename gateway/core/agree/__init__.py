@@ -40,7 +40,7 @@ _EXPLAINS: Final = re.compile(
 _STATED: Final = re.compile(
     r"####|\\boxed\{+|\banswer\b(?:[^.\n:=]{0,40}?\bis\b)?[ *]*[:=]?[ *]*", re.IGNORECASE
 )
-"""Where an answer is given as such. Words like "total" are not enough: they occur on the way."""
+"""What introduces the final answer. Words like "total" do not: they occur on the way to it."""
 _MARKS: Final = ("answer", "####", "\\boxed")
 _PERIOD: Final = re.compile(
     r"[.!](?<!\b(?:Dr|Mr|Ms|Mt|St)\.)(?<!\b(?:Mrs|e\.g|i\.e|[A-Z]\.[A-Z])\.)"
@@ -122,8 +122,8 @@ def _number(choice: Choice, _: Agreement) -> Hashable | None:
 
 
 def _choice(choice: Choice, _: Agreement) -> Hashable | None:
-    """The letter that is stated last, or that the text is or begins with, unless it goes through
-    several of them.
+    """The letter that is stated last; else the one that the text is, or begins with, unless it goes
+    through several options.
     """
     text, _whole = _answer_text(choice)
     lone = _LONE_CHOICE.match(text)
@@ -171,7 +171,7 @@ def _auto(choice: Choice, agreement: Agreement) -> Hashable | None:
 
 
 def _stated(text: str) -> str | None:
-    """What a text gives as its answer, the last time it does; None when it is not short."""
+    """The last answer that a text states as such; None where that is not short."""
     found = list(_STATED.finditer(text, _first_mark(text)))
     if not found:
         return None
@@ -203,8 +203,8 @@ def _inside(text: str) -> str:
 
 
 def _first_mark(text: str) -> int:
-    """Nothing is stated before it. A pattern without case is slow, and most texts end with their
-    answer.
+    """Where to begin: no answer is stated before it. The pattern ignores case, which is slow, and
+    most texts state their answer at the end.
     """
     lower = text.lower()
     if len(lower) != len(text):  # places in it are not those of the text
@@ -271,7 +271,7 @@ def _answer_key(value: Mapping[str, Any]) -> str | None:
 
 
 def _only_explained(value: Mapping[str, Any], key: str) -> bool:
-    """Whether nothing else in it is a part of the answer: a currency, say, or a name."""
+    """Whether all else in it only explains the answer, unlike a currency or a name."""
     return all(other == key or _EXPLAINS.fullmatch(other) for other in value)
 
 

@@ -1,4 +1,4 @@
-"""What a value means, without what does not change that: so that equal meanings are equal keys."""
+"""Brings values to keys that are equal where they mean the same."""
 
 import re
 from collections.abc import Hashable
@@ -13,8 +13,8 @@ _SIGNS: Final = re.compile(
     r"[+*/\\<>=^|&~#@%$\u00a3\u00a5\u20ac\u00ac\u00b1\u00d7\u00f7\u2190-\u2bff\U0001f000-\U0001faff]"
     r"|(?<!\w)-(?=\.?\d)|(?<=\w)-(?=[\s.!?]*$)"
 )
-"""Without one of these a text may mean another thing: 12 * 4, x > 5, C++, A-. The last are arrows,
-the signs of mathematics, ticks and crosses, stars and pictures.
+"""Signs without which a text would mean something else: 12 * 4, x > 5, C++, A-. The ranges are
+arrows, the signs of mathematics, ticks and crosses, stars and pictures.
 """
 _BLANKS: Final = re.compile(r"(?<!\w) | (?!\w)")
 """Those beside a sign: between two words, or two numbers as in 2 1/2, a blank counts."""
@@ -49,7 +49,7 @@ def scalar(value: Any) -> Hashable:
 
 
 def number_key(number: str, sign: str) -> tuple[str, ...]:
-    """With the sign of its currency, or of per cent, where there is one."""
+    """With its sign of a currency, or of per cent, if it has one."""
     return ("number", number, sign) if sign else ("number", number)
 
 
@@ -72,5 +72,5 @@ def _marks(match: re.Match[str]) -> str:
 
 
 def is_code(number: str) -> bool:
-    """Whether what stands in front counts: 007, 02139."""
+    """Whether its leading zeros count, as in 007 and 02139."""
     return number[0] == "0" and number.isdecimal() and len(number) > 1

@@ -18,8 +18,7 @@ _IN_PROSE: Final = re.compile(
     r"|(?:\d{1,3}(?:,\d{2,3}){0,20},\d{3}(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\w))?"
     r"|\.\d+)"
 )
-"""A number of more than 60 digits has its commas in vain: a row of groups without end would be read
-anew from each of them.
+"""Commas count within 60 digits only: an endless row of groups would be read anew from each.
 """
 _COMPOUND: Final = re.compile(r"(?<=\d)[:\u2013-]|/\d+/")
 _PART: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")

@@ -27,7 +27,7 @@ STRATEGIES: Final[Mapping[str, Callable[[Plan, Tactic, Progress], Steps]]] = {
 
 
 class Option(Struct, frozen=True):
-    """What a strategy can be told: its default, and what is allowed."""
+    """An option of a strategy: its default, and which values are allowed."""
 
     default: Any
     meaning: str
@@ -62,7 +62,7 @@ _BALLOT: Final[Mapping[str, Option]] = {
     ),
 }
 _OF_JSON: Final = ("auto", "json")
-"""How answers agree that may be JSON."""
+"""Modes that compare answers in JSON."""
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "arbitrate": _BALLOT,
     "cascade": {},
@@ -98,8 +98,8 @@ def tactic(
 
 
 def named(plan: Plan, name: str, pace: LatencyTracker) -> tuple[Plan, Tactic]:
-    """What a client names, and the plan with what a race wants to know: it was made for the
-    route's own strategy.
+    """The strategy that a client names, and the plan for it: made for the route's own, it may lack
+    what a race goes by.
     """
     chosen = tactic(name)
     if not races(chosen):
@@ -129,7 +129,7 @@ def fault(name: str, options: Mapping[str, Any]) -> str | None:
 
 
 def taking(rung: Rung, chosen: Tactic) -> Tactic:
-    """Who takes a rung. One with too few models, or nothing to check, is for what comes then."""
+    """The strategy that takes a rung: `then`, where that has too few models or nothing to check."""
     while not _able(chosen, rung):
         chosen = chosen.then or CASCADE
     return chosen

@@ -1,4 +1,4 @@
-"""A second candidate when the first is slow: the first good answer wins, both are paid."""
+"""Calls a second candidate when the first is slow: the first good answer wins, both are paid."""
 
 from msgspec import structs
 
@@ -35,7 +35,7 @@ def hedge(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
         for each in outcomes
         if isinstance(each, Stopped) and skipped_for_budget(each)
     ]
-    others = [*short, *others]  # there may be room for it without the other
+    others = [*short, *others]  # there may be money for it once the other is settled
     answers = [each for each in outcomes if isinstance(each, Answered)]
     others = elsewhere(answers, others) if all(map(declined, answers)) else []
     if answers:

@@ -1,4 +1,4 @@
-"""What every strategy makes of an outcome: the end, or something to go on from."""
+"""What all strategies do with an outcome: end with a verdict, or note it and go on."""
 
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final
@@ -35,9 +35,9 @@ class Progress(Struct):
     error: UpstreamError | None = None
     messages: tuple[Message, ...] = ()
     refusal: Refusal | None = None
-    """The first by a cap of a model or a provider: somebody else was asked instead."""
+    """The first at a cap of a model or a provider, after which another was asked instead."""
     short: bool = False
-    """The last call that was wanted was not made, for want of money."""
+    """Whether the last call was not made for lack of money."""
 
     def end(self) -> Verdict:
         """Nobody is left to ask."""
@@ -45,7 +45,7 @@ class Progress(Struct):
         return Verdict(self.best, BUDGET if self.short else why, self.error, self.refusal)
 
     def take(self, outcome: Outcome, rung: Rung) -> Verdict | None:
-        """The verdict that an outcome is; None when there is more to be asked."""
+        """The verdict, where an outcome ends the climb; None where another call is to follow."""
         if isinstance(outcome, Answered):
             findings = outcome.findings
             if not findings:
@@ -65,7 +65,7 @@ class Progress(Struct):
             case Failed(candidate, error):
                 self.error = error
                 self.cause = Cause("fallback", error.kind, candidate)
-                # A request to which we have added is not refused for what its client wrote.
+                # With messages that we added, it may be these that were rejected.
                 final = error.retry == "never" and not self.messages
                 return Verdict(self.best, error.kind, error) if final else None
             case Refused(refusal=refusal):
@@ -86,11 +86,11 @@ class Progress(Struct):
     def retry(
         self, outcome: Failed, rung: Rung, *, patient: bool = False
     ) -> Generator[Round, tuple[Outcome, ...], Outcome]:
-        """What becomes of a call that failed: it is made again when its connection was refused or
-        reset before a byte came.
+        """The outcome of a failed call after its retry: it is made again if its connection was
+        closed before a byte came.
 
-        A provider that says when to come back is waited for only by the patient: when nobody else
-        is left to ask.
+        A provider that says when to come back is waited for only where nobody else is left to ask
+        (`patient`).
         """
         error = outcome.error
         if error.retry != "never":
@@ -110,8 +110,8 @@ class Progress(Struct):
             self.cause = structs.replace(self.cause, purpose="fallback")
 
     def climbs(self) -> None:
-        """The rung is exhausted. Where an answer declined and nobody could be asked after it, that
-        answer is why the next rung is.
+        """The rung is exhausted. Where nobody could be asked after a refusal, that refusal is why
+        the next rung is asked: an escalation, and no fallback.
         """
         cause = self.cause
         if cause.purpose == "fallback" and cause.why == _DECLINED:
@@ -127,7 +127,7 @@ BUDGET: Final = "budget"
 """Why a call is not made: it would pass a cap. And why an answer is kept: no other may be asked."""
 OUTRUN: Final = "outrun"
 UNHEARD: Final = "unheard"
-"""Why an answer is closed that began to flow when nobody was there any more to take it."""
+"""Why a flowing answer is closed that nobody is there to take any more."""
 
 
 _DECLINED: Final = "not_refused"
@@ -136,8 +136,8 @@ _THEIRS: Final = ("model", "provider")
 
 
 def skipped_for_budget(outcome: Outcome) -> bool:
-    """Whether a call was not made for want of money, and another may be: its model or provider is
-    at its cap, or its ceiling is above what is left of what the request may cost.
+    """Whether a call was not made for lack of money while another may be: its model or provider is
+    at its cap, or its ceiling is above what the request may still cost.
     """
     if isinstance(outcome, Refused):
         return outcome.refusal.account.scope in _THEIRS
@@ -145,14 +145,14 @@ def skipped_for_budget(outcome: Outcome) -> bool:
 
 
 def declined(outcome: Outcome) -> bool:
-    """Whether it is an answer that says no: what one vendor refuses, another often answers."""
+    """Whether it is a refusal: what one vendor refuses, another often answers."""
     found = outcome.findings if isinstance(outcome, Answered) else ()
     return bool(found) and found[0].check == _DECLINED
 
 
 def elsewhere(those: Iterable[Outcome], waiting: Iterable[Candidate]) -> list[Candidate]:
-    """Who waits and is of no vendor that has declined. Where one has, nobody of another tier: a
-    rung may end with lower ones, for when its own fail.
+    """Those of `waiting` whose vendor has not refused. After a refusal only those of the same tier:
+    a rung may end with candidates of lower tiers, for when its own fail.
     """
     refusing = [each.candidate for each in those if declined(each)]
     vendors = {each.deployment.provider for each in refusing}
@@ -162,8 +162,8 @@ def elsewhere(those: Iterable[Outcome], waiting: Iterable[Candidate]) -> list[Ca
 
 
 def paid_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Of calls that were made at once: answers, the good ones first, before what ends the life.
-    So none that was paid for is thrown away because another was refused.
+    """The outcomes of calls made at once, in the order to take them: answers, the good ones first,
+    before failures that end the life. So no answer that was paid for is lost to such a failure.
     """
     return sorted(outcomes, key=_standing)
 

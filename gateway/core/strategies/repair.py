@@ -1,4 +1,4 @@
-"""Another try of the same model before climbing: told what was wrong, or simply once more."""
+"""More tries of the same model before climbing: told what was wrong, or simply again."""
 
 from collections.abc import Iterable
 
@@ -19,8 +19,8 @@ from gateway.core.strategy import Answered, Failed
 
 
 def repair(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
-    """What a check found goes back to the model that was found wanting, `times` times: the loop of
-    "the tests failed, here is the output".
+    """What the checks found goes back to the model, `times` times: "the tests failed, here is their
+    output".
     """
     return (yield from _tries(plan, progress, 1 + tactic.options["times"], tell=True))
 
@@ -31,8 +31,8 @@ def retry_cheap(plan: Plan, tactic: Tactic, progress: Progress) -> Steps:
 
 
 def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
-    """A candidate that fails is replaced by the next of its rung, one that declines by another
-    vendor's; any other that answers is kept to.
+    """A candidate that fails is replaced by the next of its rung, one that refuses by another
+    vendor's. Any other that answers gets all the tries.
     """
     if not plan.rungs or not plan.rungs[0].checks.all:
         return plan
@@ -72,7 +72,7 @@ def _tries(plan: Plan, progress: Progress, tries: int, *, tell: bool) -> Steps:
 
 
 def feedback(answer: Completion, findings: Iterable[Finding]) -> tuple[Message, ...]:
-    """The poor answer as its own turn, and what was wrong with it as the user's."""
+    """The poor answer as the model's turn, and what was wrong with it as the user's."""
     first = answer.choices[0] if answer.choices else None
     found = "\n".join(f"- {finding.check}: {finding.why}" for finding in findings)
     ask = f"Your answer does not pass these checks:\n{found}\nAnswer again, whole and mended."

@@ -1,4 +1,4 @@
-"""Several cheap models at once: where they agree they are right, else the next rung decides."""
+"""Asks several cheap models at once; where they do not agree, the next rung decides."""
 
 from collections.abc import Generator, Iterable
 from typing import Final
@@ -111,8 +111,8 @@ def _joined(
 def _poll(
     progress: Progress, rung: Rung, electorate: list[Candidate], voters: int, votes: list[Answered]
 ) -> Generator[Round, tuple[Outcome, ...], Verdict | None]:
-    """Fill `votes` with answers that pass, each call that failed or declined replaced by the next
-    in line. A verdict when the life ends with it.
+    """Fill `votes` with answers that pass. Each call that failed or was refused is replaced by the
+    next in line. Returns a verdict where the life ends with it.
     """
     progress.cause = structs.replace(progress.cause, purpose="vote")
     waiting = electorate
@@ -132,7 +132,7 @@ def _poll(
             if isinstance(each, Stopped) and skipped_for_budget(each)
         ]
         if len(short) < len(outcomes):
-            waiting = [*short, *waiting]  # there may be room for them once the others are paid
+            waiting = [*short, *waiting]  # there may be money for them once the others are settled
         if any(map(declined, outcomes)):
             waiting = elsewhere(outcomes, waiting)
         elif not any(isinstance(each, Failed) or skipped_for_budget(each) for each in outcomes):
@@ -171,7 +171,7 @@ def _undecided(votes: list[Answered], need: int, agreement: Agreement) -> str:
 
 
 def shown(votes: Iterable[Answered]) -> tuple[Message, ...]:
-    """The votes, for whoever decides, as one message."""
+    """The votes as one message, for the model that decides."""
     texts = [vote.completion.first.text for vote in votes if vote.completion.choices]
     drafts = [f"Draft {number}:\n{text}" for number, text in enumerate(texts, 1) if text]
     if not drafts:
