@@ -235,6 +235,124 @@ def test_who_should_only_step_in_is_told() -> None:
     assert "model_list[2].litellm_params.order" in changed
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "weights"),
+    [
+        ("weight: 0.9", "weight: 0.1", ["9", "1"]),
+        ("weight: 0.25", "weight: 2", ["1", "8"]),
+        ("weight: 3", "weight: 0", ["3", None]),
+        ("weight: 3", "rpm: 9", ["3", None]),
+        ("rpm: 10", "weight: 3", ["10", None]),
+        ("timeout: 9", "weight: 3", ["1", "1"]),
+        ("weight: 0", "weight: 0", ["1", "1"]),
+    ],
+)
+def test_who_is_asked_how_often(first: str, second: str, weights: list[str | None]) -> None:
+    """As LiteLLM's simple_shuffle has it: the first says by what, and nothing is 0, which is never
+    drawn.
+    """
+    entries = ", ".join(
+        f"{{model_name: m, litellm_params: {{model: {host}/a, {each}}}}}"
+        for host, each in (("groq", first), ("openai", second))
+    )
+    (model,) = imported(read_texts(f"model_list: [{entries}]")).config["models"].values()
+    assert [each.get("weight") for each in model["deployments"]] == weights
+
+
+def test_limits_beside_the_parameters_count_too() -> None:
+    found = imported(
+        read_texts("model_list: [{model_name: m, rpm: 9, litellm_params: {model: groq/a}}]")
+    )
+    budgets = found.config["organisations"]["everyone"]["model_budgets"]["m"]
+    assert budgets == [{"requests": "9", "per": "minute", "rolling": "true"}]
+    assert [note.path for note in found.notes if note.kind == "lost"] == []
+
+
+def test_a_limit_of_nothing_is_told() -> None:
+    params = "{model: groq/a, rpm: 0, tpm: os.environ/TPM, weight: x}"
+    found = imported(read_texts(f"model_list: [{{model_name: m, litellm_params: {params}}}]"))
+    lost = {note.path.rpartition(".")[2] for note in found.notes if note.kind == "lost"}
+    assert lost == {"rpm", "tpm", "weight"}
+
+
+CREDENTIALS: Final = """
+model_list:
+  - {model_name: a, litellm_params: {model: azure/a, litellm_credential_name: eu}}
+  - {model_name: b, litellm_params: {model: azure/b, litellm_credential_name: eu,
+     api_key: os.environ/OWN}}
+  - {model_name: c, litellm_params: {model: groq/c, litellm_credential_name: nobody}}
+credential_list:
+  - credential_name: eu
+    credential_values: {api_key: sk-literal-secret, api_base: "https://eu.openai.azure.com",
+      api_version: "2024-10-21", unheard_of: 1}
+  - {credential_name: unused, credential_values: {api_key: os.environ/X}}
+"""
+
+
+def test_credentials_that_entries_share_come_with_each() -> None:
+    """All asked Azure's default resource with the default key."""
+    found = imported(read_texts(CREDENTIALS))
+    each = [(p["base_url"], p["api_key"]) for p in found.config["providers"].values()]
+    assert each == [
+        ("https://eu.openai.azure.com/openai", "${AZURE_API_KEY}"),
+        ("https://eu.openai.azure.com/openai", "${OWN}"),
+        ("https://api.groq.com/openai/v1", "${GROQ_API_KEY}"),
+    ]
+    notes = {note.path: note.text for note in found.notes}
+    eu = "credential_list[0].credential_values"
+    assert (
+        notes[f"{eu}.api_key"] == "the secret is not copied: set the variable AZURE_API_KEY to it"
+    )
+    assert notes[f"{eu}.unheard_of"] == "nothing here does it"
+    assert "nobody" in notes["model_list[2].litellm_params.litellm_credential_name"]
+    assert "credential_list[1].credential_values.api_key" in notes
+
+
+def test_what_each_user_may_spend() -> None:
+    text = "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
+    text += "litellm_settings: {max_end_user_budget: 0.5}\n"
+    tenant = imported(read_texts(text)).config["tenants"]["main"]
+    assert tenant["user_budgets"] == [{"usd": "0.5", "per": "total"}]
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/text-embedding-3-small", "mistral/mistral-embed", "openai/whisper-1",
+              "openai/gpt-4o-mini-tts", "bedrock/amazon.titan-embed-text-v2:0", "openai/dall-e-3"]
+)  # fmt: skip
+def test_what_is_no_chat_by_its_name(model: str) -> None:
+    """Its entry may not say its mode: a client's chat would fail there."""
+    found = imported(
+        read_texts(f"model_list: [{{model_name: m, litellm_params: {{model: {model}}}}}]")
+    )
+    assert "models" not in found.config
+    assert any("only chat is served" in note.text for note in found.notes)
+
+
+def test_a_price_behind_an_endpoint_of_ones_own_is_bedrocks() -> None:
+    params = (
+        "{model: bedrock/us.anthropic.claude-sonnet-4-6, aws_bedrock_runtime_endpoint: https://v}"
+    )
+    found = imported(read_texts(f"model_list: [{{model_name: m, litellm_params: {params}}}]"))
+    [deployment] = found.config["models"]["m"]["deployments"]
+    assert isinstance(deployment["price"], dict)
+
+
+@pytest.mark.parametrize("node", ["5", "[h]", "{host: h}"])
+def test_nodes_of_redis_without_a_port_are_told(node: str) -> None:
+    text = "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
+    text += f"litellm_settings: {{cache_params: {{type: redis, redis_startup_nodes: [{node}]}}}}\n"
+    found = imported(read_texts(text))
+    lost = [note.path for note in found.notes if note.kind == "lost"]
+    assert lost == ["litellm_settings.cache_params.redis_startup_nodes"]
+
+
+def test_nodes_of_redis_are_hosts_with_ports_however_they_are_ordered() -> None:
+    text = "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
+    nodes = "redis_startup_nodes: [{port: 1, host: h}]"
+    text += f"litellm_settings: {{cache_params: {{type: redis, {nodes}}}}}\n"
+    assert imported(read_texts(text)).config["redis"] == {"url": "redis+cluster://h:1"}
+
+
 def test_of_two_timeouts_the_other_is_told() -> None:
     text = (
         "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
@@ -261,12 +379,12 @@ ENTRIES: Final[list[tuple[str, dict[str, Any], str, object]]] = [
     ("{model: openrouter/anthropic/claude-sonnet-4.6}",
      {"api_key": "${OPENROUTER_API_KEY}"}, "anthropic/claude-sonnet-4.6", None),
     ("{model: bedrock/converse/us.amazon.nova-pro-v1:0}",
-     {"base_url": "https://bedrock-runtime.${AWS_REGION_NAME:-us-east-1}.amazonaws.com"},
+     {"base_url": "https://bedrock-runtime.${AWS_REGION_NAME:-us-west-2}.amazonaws.com"},
      "us.amazon.nova-pro-v1:0", "free"),
     ("{model: bedrock/eu-west-1/anthropic.claude-v2}",
      {"auth": {"aws": {"region": "eu-west-1"}}}, "anthropic.claude-v2", "free"),
     ("{model: bedrock/m, aws_access_key_id: a}",
-     {"auth": {"aws": {"region": "${AWS_REGION_NAME:-us-east-1}"}}}, "m", "free"),
+     {"auth": {"aws": {"region": "${AWS_REGION_NAME:-us-west-2}"}}}, "m", "free"),
     ("{model: groq/m, input_cost_per_token: 0, output_cost_per_token: 0}", {}, "m", "free"),
     ("{model: groq/m, input_cost_per_token: 1e-7}", {}, "m", {"input": "0.1", "output": "0"}),
     (("{model: groq/m, input_cost_per_token: 1e-7, output_cost_per_token: 2e-7, "
@@ -275,6 +393,30 @@ ENTRIES: Final[list[tuple[str, dict[str, Any], str, object]]] = [
      {"input": "0.1", "output": "0.2", "audio_input": "0.3", "audio_output": "0.4",
       "audio_cached_input": "0.01", "image_output": "5"}),
     ("{model: groq/m, api_key: 'a${b'}", {"api_key": "${GROQ_API_KEY}"}, "m", "free"),
+    ("{model: azure/x, api_base: 'https://a.openai.azure.com/openai/deployments/x/chat'}",
+     {"base_url": "https://a.openai.azure.com/openai"}, "x", "free"),
+    (("{model: azure/gpt5_series/x, api_base: 'https://a.openai.azure.com/openai/v1/', "
+      "api_version: preview}"),
+     {"base_url": "https://a.openai.azure.com/openai",
+      "auth": {"azure": {"api_version": "${AZURE_API_VERSION:-2024-12-01-preview}"}}}, "x", "free"),
+    ("{model: openai/responses/x}", {"base_url": "https://api.openai.com/v1"}, "x", "free"),
+    ("{model: azure_ai/m, api_base: 'https://a.services.ai.azure.com/models/chat/completions'}",
+     {"base_url": "https://a.services.ai.azure.com/openai/v1"}, "m", "free"),
+    ("{model: custom_openai/m, api_base: 'http://h/v1'}", {"base_url": "http://h/v1"}, "m", "free"),
+    ("{model: litellm_proxy/m, api_base: 'http://h'}", {"base_url": "http://h"}, "m", "free"),
+    ("{model: 'bedrock/converse/arn:aws:bedrock:eu-west-1:1:inference-profile/a'}",
+     {"auth": {"aws": {"region": "eu-west-1"}}}, "arn:aws:bedrock:eu-west-1:1:inference-profile/a",
+     "free"),
+    ("{model: bedrock/m, model_id: 'arn:aws:bedrock:eu-west-1:1:imported-model/x'}",
+     {"auth": {"aws": {"region": "eu-west-1"}}}, "arn:aws:bedrock:eu-west-1:1:imported-model/x",
+     "free"),
+    ("{model: bedrock/llama/m, aws_region_name: eu-west-1, aws_bedrock_runtime_endpoint: 'https://v/'}",
+     {"base_url": "https://v", "auth": {"aws": {"region": "eu-west-1"}}}, "m", "free"),
+    ("{model: bedrock/m, aws_region_name: eu-west-1, api_key: os.environ/BEARER}",
+     {"api_key": "${BEARER}", "auth": None}, "m", "free"),
+    ("{model: vertex_ai/gemini-x, vertex_ai_project: p, vertex_ai_location: eu}",
+     {"base_url": "https://eu-aiplatform.googleapis.com/v1beta1/projects/p/locations/eu/publishers"
+                  "/google"}, "gemini-x", "free"),
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Another gateway's configuration, LiteLLM's `config.yaml`, as one of ours.
 
+    credentials  values that entries share
     given      a section of theirs: keys that nobody takes from it are reported
     reasons    why a reported setting has no place here
     hosts      the stanza of the provider that `azure/gpt-4o` means

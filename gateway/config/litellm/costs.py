@@ -38,6 +38,7 @@ _CAPABILITIES: Final = {
 }
 _STAND_INS: Final = {
     "azure": "https://x.openai.azure.com/openai",
+    "bedrock": "https://bedrock-runtime.us-east-1.amazonaws.com",
     "openai": "https://api.openai.com/v1",
 }
 """Where a model of theirs is looked up when its own address says nothing."""

@@ -1,6 +1,8 @@
 """One entry of `model_list`: a deployment of a model, and the provider that has it."""
 
+import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import Struct
@@ -12,6 +14,10 @@ from gateway.config.litellm.known import Known, Shelf
 from gateway.config.litellm.periods import budget
 
 _CHAT: Final = frozenset(("", "chat", "responses"))
+_OTHER_KINDS: Final = re.compile(
+    r"(^|[-_./])(embed\w*|rerank\w*|dall-e|gpt-image|whisper|tts|transcribe|moderation|realtime)\b"
+)
+"""In the name of a model, where its entry does not say its mode."""
 
 
 class Entry(Struct, frozen=True):
@@ -25,7 +31,7 @@ class Entry(Struct, frozen=True):
     listed_context: int | None
     max_output: int | None
     capabilities: frozenset[str]
-    weights: tuple[int | None, int | None, int | None]
+    weights: tuple[Decimal | int | None, int | None, int | None]
     order: int | None
     limits: tuple[dict[str, Any], ...]
     lacks: tuple[str, ...]
@@ -46,12 +52,15 @@ def read_entry(
         section.discard()
         return None
     target = resolver.resolve(params)
+    if target is not None and not mode and (kind := _OTHER_KINDS.search(target.upstream)):
+        notes.add("lost", section.path, f"{name}: only chat is served, not {kind[2]}")
+        target = None
     if target is None or not name:
         if not name:
             notes.add("lost", section.path, "it has no model_name")
         section.discard()
         return None
-    rpm, tpm = _either(params, info, "rpm"), _either(params, info, "tpm")
+    rpm, tpm = (_first(key, params, info, section) for key in ("rpm", "tpm"))
     base = (info.text("base_model") or "").rpartition("/")[2]
     names = (base, target.upstream, name)
     price, window = price_of(names, target, params, info, look_up, notes)
@@ -71,7 +80,7 @@ def read_entry(
         listed_context=listed(target, look_up).context,
         max_output=output if stated_max is None else stated_max,
         capabilities=capabilities(info),
-        weights=(params.count("weight"), rpm, tpm),
+        weights=(params.number("weight"), rpm, tpm),
         order=params.count("order"),
         limits=tuple(_limits(params, rpm, tpm, notes)),
         lacks=_lacks(target, known, dropped if isinstance(dropped, list) else ()),
@@ -96,9 +105,9 @@ def _lacks(target: Target, known: Known, dropped: Iterable[Any]) -> tuple[str, .
     return tuple(dict.fromkeys((*target.stanza.get("lacks", ()), *own))) if own else ()
 
 
-def _either(params: Section, info: Section, key: str) -> int | None:
-    in_params, in_info = params.count(key), info.count(key)
-    return in_info if in_params is None else in_params
+def _first(key: str, *sections: Section) -> int | None:
+    """What the first of these sections that has it says; of the others it is not reported."""
+    return next((n for n in [each.count(key) for each in sections] if n is not None), None)
 
 
 def _limits(

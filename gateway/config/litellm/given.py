@@ -55,8 +55,11 @@ class Section:
         self._values = dict(values) if isinstance(values, Mapping) else {}
         self._parts: list[Section] = []
         self._odd = not isinstance(values, Mapping) and values is not None
+        self._places: dict[str, str] = {}
 
     def at(self, key: str) -> str:
+        if key in self._places:
+            return self._places[key]
         return f"{self.path}.{key}" if self.path else key
 
     def has(self, key: str) -> bool:
@@ -72,23 +75,30 @@ class Section:
                 return str(self._values.pop(key))
         return None
 
-    def number(self, *keys: str) -> Decimal | None:
-        """What is not a number stays, and is reported."""
+    def fill(self, other: "Section") -> None:
+        """What another section has and this one has not. It is reported at its own place."""
+        for key, value in other._values.items():  # noqa: SLF001 - of the same class
+            if self._values.get(key) is None:
+                self._values[key] = value
+                self._places[key] = other.at(key)
+
+    def number(self, *keys: str, least: int = 0) -> Decimal | None:
+        """What is not a number, or is less, stays, and is reported."""
         for key in keys:
             value = self._values.get(key)
             try:
                 parsed = Decimal(value.replace("_", "")) if isinstance(value, str) else None
             except InvalidOperation:
                 continue
-            if parsed is not None and parsed.is_finite() and parsed >= 0:
+            if parsed is not None and parsed.is_finite() and parsed >= least:
                 del self._values[key]
                 return parsed
         return None
 
     def count(self, *keys: str) -> int | None:
         """A whole number above 0."""
-        number = self.number(*keys)
-        return None if number is None or int(number) < 1 else int(number)
+        number = self.number(*keys, least=1)
+        return None if number is None else int(number)
 
     def flag(self, key: str) -> bool | None:
         value = self._values.get(key)
@@ -125,7 +135,8 @@ class Section:
             yield self.path
         for key, value in self._values.items():
             if value not in (None, [], {}):
-                yield self.at(quoted_if_needed(safe_key(str(key), _LONGEST)))
+                shown = quoted_if_needed(safe_key(str(key), _LONGEST))
+                yield self._places.get(key) or self.at(shown)
         for part in self._parts:
             yield from part.unread()
 

@@ -1,6 +1,8 @@
 """Entries of one name are a model; their targets are providers, each written once."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import lcm
 from typing import Any, Final
 
 from gateway.config.litellm.entries import Entry
@@ -110,14 +112,17 @@ class Groups:
 
 
 def _weights(entries: Sequence[Entry]) -> list[int | None]:
-    """As LiteLLM shuffles: by weight, else by requests a minute, else by tokens, else equally.
-    Distinct values of `order` go first.
+    """As LiteLLM shuffles: by weight, else by requests a minute, else by tokens, else equally,
+    whichever the first entry has. Who has none, or 0, is asked where the others fail. Distinct
+    values of `order` go first.
     """
     orders = [each.order for each in entries]
     if len(entries) == 1 or (any(orders) and len(set(orders)) == len(orders)):
         return [None] * len(entries)
     for kind in range(3):
-        values = [each.weights[kind] for each in entries]
-        if any(values):
-            return [each or 1 for each in values]
+        if entries[0].weights[kind] is not None:
+            shares = [Fraction(each.weights[kind] or 0) for each in entries]
+            if any(shares):
+                whole = lcm(*(share.denominator for share in shares))
+                return [int(share * whole) or None for share in shares]
     return [1] * len(entries)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from gateway.config.litellm.credentials import Credentials
 from gateway.config.litellm.given import Notes, Section, reference, variable
 
 
@@ -66,6 +67,14 @@ _DUMMIES: Final = frozenset(
 _AZURE_VERSION: Final = "2024-12-01-preview"
 _COMPATIBLE: Final = {"dialect": "openai", "quirks": ["max_tokens", "no_developer_role"]}
 """Some server that speaks OpenAI's format, and is not OpenAI's."""
+_COMPATIBLE_PREFIXES: Final = frozenset(("custom_openai", "litellm_proxy", "openai_like"))
+_SERIES: Final = re.compile(r"^(responses|o_series|gpt5_series)/")
+"""How LiteLLM is told to ask a model: no part of its name."""
+_AZURE_PATH: Final = re.compile(r"/openai(/.*)?$")
+_IS_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?", re.ASCII)
+_BEDROCK_NAME: Final = re.compile(r"(.*?)/?(arn:.*|[^/]+)")
+"""By which of Bedrock's ways, or where, and the name of the model or its ARN."""
+_IS_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-\d", re.ASCII)
 _AWS: Final = {
     "aws_access_key_id": "access_key_id",
     "aws_secret_access_key": "secret_access_key",
@@ -86,33 +95,44 @@ class Target(Struct, frozen=True):
 class TargetResolver:
     """Stanzas for entries. `shipped` are those of config/providers.yaml."""
 
-    def __init__(self, shipped: Mapping[str, Mapping[str, Any]], notes: Notes) -> None:
+    def __init__(
+        self, shipped: Mapping[str, Mapping[str, Any]], credentials: Credentials, notes: Notes
+    ) -> None:
         self._shipped = shipped
+        self._credentials = credentials
         self._notes = notes
         self._secrets: dict[str, str] = {}
 
     def resolve(self, params: Section) -> Target | None:
         """None, and a note, when there is no way to ask it."""
+        self._credentials.fill(params)
         model = params.text("model") or ""
         prefix, rest = _split(model, params.text("custom_llm_provider"))
         if "*" in model:
-            text = (
-                f"{model}: a pattern is no model: write an entry for each model that is asked for"
-            )
-            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+            why = "a pattern is no model: write an entry for each model that is asked for"
+            self._lose(params, f"{model}: {why}")
             return None
         if prefix == "bedrock":
             return self._bedrock(params, rest)
         if prefix in {"vertex_ai", "vertex_ai_beta"}:
             return self._vertex(params, rest)
+        if prefix in _COMPATIBLE_PREFIXES:
+            if not (params.has("api_base") or params.has("base_url")):
+                self._lose(params, f"{prefix}: it has no api_base")
+                return None
+            prefix = "openai"
         host = HOSTS.get(prefix)
         if host is None:
-            text = f"{prefix or model}: no stanza is known for it; see docs/providers.md"
-            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+            what = prefix or model or "it has no model"
+            self._lose(params, f"{what}: no stanza is known for it; see docs/providers.md")
             return None
+        rest = _SERIES.sub("", rest)
         if prefix == "azure":
             return self._azure(params, host, rest)
         return self._keyed(params, host, prefix, rest)
+
+    def _lose(self, params: Section, why: str) -> None:
+        self._notes.add("lost", params.path.removesuffix(".litellm_params"), why)
 
     def _keyed(self, params: Section, host: Host, prefix: str, rest: str) -> Target:
         """A provider with a key in a header, or without any."""
@@ -120,6 +140,8 @@ class TargetResolver:
         base = self._base(params)
         if base is not None and prefix == "openai" and not _is_at(base, "openai.com"):
             stanza, name = dict(_COMPATIBLE), "openai-compatible"
+        if base is not None and prefix == "azure_ai" and _is_at(base, "services.ai.azure.com"):
+            base = f"https://{urlsplit(base).hostname}/openai/v1"  # whichever of its APIs it was
         if base is not None:
             stanza["base_url"] = reference(base).rstrip("/")
         elif host.base is not None:
@@ -143,11 +165,15 @@ class TargetResolver:
         stanza = self._ready_made("azure")
         stanza.pop("regions", None)
         base = self._base(params) or f"os.environ/{host.base}"
-        stanza["base_url"] = f"{reference(base).rstrip('/').removesuffix('/openai')}/openai"
+        stanza["base_url"] = f"{_AZURE_PATH.sub('', reference(base)).rstrip('/')}/openai"
         if variable(base):
             text = f"{variable(base)} must be like https://x.openai.azure.com, without a path or /"
             self._notes.add("check", params.at("api_base"), text)
         version = params.text("api_version")
+        if version and not variable(version) and not _IS_VERSION.fullmatch(version):
+            text = f"{version} is of Azure's v1 API: {_AZURE_VERSION} is asked in its place"
+            self._notes.add("changed", params.at("api_version"), text)
+            version = None
         version_text = (
             reference(version) if version else f"${{AZURE_API_VERSION:-{_AZURE_VERSION}}}"
         )
@@ -156,10 +182,23 @@ class TargetResolver:
         return Target("azure", "azure", rest, _in_order(stanza))
 
     def _bedrock(self, params: Section, rest: str) -> Target:
-        *way, upstream = rest.split("/") if "arn:" not in rest else [rest]
-        regions = [part for part in way if part not in {"converse", "invoke", "converse_like"}]
-        region = params.text("aws_region_name") or (regions[0] if regions else None)
-        region = reference(region) if region else "${AWS_REGION_NAME:-us-east-1}"
+        where = _BEDROCK_NAME.fullmatch(rest)
+        route, upstream = (where[1], where[2]) if where else ("", rest)
+        upstream = params.text("model_id") or upstream
+        arn = upstream.split(":") if upstream.startswith("arn:") else []
+        regions = [*arn[3:4], *filter(_IS_REGION.fullmatch, route.split("/"))]
+        region = params.text("aws_region_name") or next(iter(regions), None)
+        if region is None:
+            text = "AWS_REGION_NAME says in which region, else us-west-2; AWS_REGION is not read"
+            self._notes.add("check", params.at("aws_region_name"), text)
+        region = reference(region) if region else "${AWS_REGION_NAME:-us-west-2}"
+        endpoint = params.text("aws_bedrock_runtime_endpoint", "api_base")
+        host = f"https://bedrock-runtime.{region}.amazonaws.com"
+        stanza: dict[str, Any] = {"dialect": "bedrock"}
+        stanza["base_url"] = host if endpoint is None else reference(endpoint).rstrip("/")
+        if params.has("api_key"):
+            self._key(params, stanza, "AWS_BEARER_TOKEN_BEDROCK", "bedrock")
+            return Target("bedrock", "bedrock", upstream, stanza)
         auth = {"region": region}
         for theirs, ours in _AWS.items():
             value = params.text(theirs)
@@ -170,18 +209,20 @@ class TargetResolver:
                 auth.pop(ours, None)
             text = "half of a pair of keys: credentials are found as AWS's own tools find them"
             self._notes.add("changed", params.path, text)
-        host = f"https://bedrock-runtime.{region}.amazonaws.com"
-        return Target("bedrock", "bedrock", upstream,
-                     {"dialect": "bedrock", "base_url": host, "auth": {"aws": auth}})  # fmt: skip
+        return Target("bedrock", "bedrock", upstream, {**stanza, "auth": {"aws": auth}})
 
     def _vertex(self, params: Section, rest: str) -> Target | None:
         claude = rest.startswith("claude")
-        if not claude and not rest.startswith("gemini"):
-            text = f"{rest}: of Vertex AI's models only Gemini and Claude can be asked"
-            self._notes.add("lost", params.path.removesuffix(".litellm_params"), text)
+        if "/" in rest or not (claude or rest.startswith("gemini")):
+            self._lose(params, f"{rest}: of Vertex AI's models only Gemini and Claude can be asked")
             return None
-        project = reference(params.text("vertex_project") or "os.environ/VERTEXAI_PROJECT")
-        place = reference(params.text("vertex_location") or "us-central1")
+        project, place = (
+            reference(params.text(f"vertex_{key}", f"vertex_ai_{key}") or default)
+            for key, default in (
+                ("project", "os.environ/VERTEXAI_PROJECT"),
+                ("location", "us-central1"),
+            )
+        )
         host_prefix = "" if place == "global" else f"{place}-"
         version, publisher = ("v1", "anthropic") if claude else ("v1beta1", "google")
         google: dict[str, Any] = {}

@@ -74,7 +74,6 @@ LOST: Final[Mapping[str, str]] = {
     "input_cost_per_second": "prices are by the token",
     "output_cost_per_second": "prices are by the token",
     "input_cost_per_request": "prices are by the token",
-    "litellm_credential_name": "give the provider's stanza its key: api_key",
-    "credential_list": "give the provider's stanza its key: api_key",
+    "credential_list": "it must be a list of credentials, each with a name and values",
 }
 UNKNOWN: Final = "nothing here does it"

@@ -88,7 +88,12 @@ def _special(section: Section, notes: Notes) -> str | None:
         nodes = section.take(key)
         if not isinstance(nodes, list):
             continue
-        places = [list(n.values()) if isinstance(n, Mapping) else n for n in nodes]
+        places = [[n.get("host"), n.get("port")] if isinstance(n, Mapping) else n for n in nodes]
+        if not all(
+            isinstance(place, list) and len(place) > 1 and None not in place for place in places
+        ):
+            notes.add("lost", section.at(key), "it must be a list of hosts and ports")
+            continue
         hosts = ",".join(":".join(reference(str(part)) for part in place[:2]) for place in places)
         password = section.text("password")
         if password is not None:
@@ -118,6 +123,11 @@ def timeouts(
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit() and float(text) > 0
+
+
+def user_budgets(settings: Section, notes: Notes) -> list[dict[str, Any]]:
+    """What each `user` of a request may spend, in all."""
+    return budget(settings, "max_end_user_budget", "", notes)
 
 
 def limits(

@@ -9,6 +9,7 @@ from msgspec import Struct
 from gateway.config.litellm import settings as other
 from gateway.config.litellm.chains import add_fallbacks, read_aliases, routes_of
 from gateway.config.litellm.costs import LookUp
+from gateway.config.litellm.credentials import Credentials
 from gateway.config.litellm.entries import Entry, read_entry
 from gateway.config.litellm.given import Note, Notes, Section
 from gateway.config.litellm.groups import Groups
@@ -37,7 +38,8 @@ def translate(
     notes, root = Notes(), Section(source, "")
     general, router = root.part("general_settings"), root.part("router_settings")
     settings = root.part("litellm_settings")
-    resolver, groups = TargetResolver(shipped, notes), Groups(notes)
+    credentials = Credentials(root, notes)
+    resolver, groups = TargetResolver(shipped, credentials, notes), Groups(notes)
     shelf, listed = Shelf(models), root.parts("model_list")
     entries = [read_entry(each, resolver, shelf, look_up, notes) for each in listed]
     by_name: dict[str, list[Entry]] = {}
@@ -62,6 +64,7 @@ def translate(
     for path, seconds in timeouts.items():
         if seconds is not None and config["timeouts"].get("answer_s") != seconds:
             notes.add("changed", f"{path}.litellm_params.timeout", CHANGED["timeout"])
+    credentials.discard_used()
     _note_unread(root, notes)
     return Imported({name: part for name, part in config.items() if part}, notes.all())
 
@@ -78,6 +81,8 @@ def _sections(
     tenant, admin = other.keys(general, env, notes)
     spend, shared = other.limits(general, settings, router, groups, notes)
     tenant |= {"budgets": spend} if spend else {}
+    each_user = other.user_budgets(settings, notes)
+    tenant |= {"user_budgets": each_user} if each_user else {}
     tenant |= {"organisation": other.SHARED} if shared else {}
     key = {"id": "master", "hash": admin, "scopes": ["read", "write"]}
     return {
