@@ -44,7 +44,7 @@ def _pepper(value: object) -> Secret:
 Pepper = Annotated[
     Secret,
     PlainValidator(_pepper),
-    json_schema({"anyOf": [{"type": "string", "minLength": _SHORTEST}]}),
+    json_schema({"type": "string", "pattern": rf"^.{{{_SHORTEST},}}$|\$\{{"}),
 ]
 Port = Annotated[int, BeforeValidator(integer(0, 65_535)), integer_schema(0, 65_535)]
 AdminRight = Annotated[Right, BeforeValidator(one_of(RIGHTS)), enum_schema(RIGHTS)]

@@ -21,6 +21,7 @@ from gateway.config.scalars import (
     json_schema,
     matching,
     one_of,
+    pattern_schema,
 )
 from gateway.config.stanza import Stanza
 from gateway.core.catalog import Check
@@ -56,7 +57,7 @@ OnFailure = Annotated[str, BeforeValidator(one_of(ON_FAILURE)), enum_schema(ON_F
 Identifier = Annotated[
     str,
     BeforeValidator(matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be a name that Python allows")),
-    json_schema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+    pattern_schema("^[A-Za-z_][A-Za-z0-9_]*$"),
 ]
 
 

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from gateway.config.scalars import (
+    FROM_ENV,
     Text,
     Tokens,
     UsdPerMillion,
@@ -21,6 +22,7 @@ from gateway.config.scalars import (
     json_schema,
     number_schema,
     one_of,
+    pattern_schema,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.zones import Timezone
@@ -60,10 +62,12 @@ def _day(value: object) -> str:
     raise invalid("must be a day such as 2026-01-31")
 
 
-Hours = Annotated[tuple[int, int], BeforeValidator(_hours), json_schema({
-    "type": "string", "pattern": f"^{_HOURS.pattern}$",
-})]  # fmt: skip
-Day = Annotated[str, BeforeValidator(_day), json_schema({"type": "string", "format": "date"})]
+Hours = Annotated[tuple[int, int], BeforeValidator(_hours), pattern_schema(f"^{_HOURS.pattern}$")]
+Day = Annotated[
+    str,
+    BeforeValidator(_day),
+    json_schema({"anyOf": [{"type": "string", "format": "date"}, FROM_ENV]}),
+]
 Factor = Annotated[
     Decimal,
     BeforeValidator(decimal("a factor such as 0.5", lambda f: 0 < f <= _DEAREST_FACTOR)),

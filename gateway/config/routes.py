@@ -20,6 +20,7 @@ from gateway.config.scalars import (
     json_schema,
     matching,
     one_of,
+    pattern_schema,
 )
 from gateway.config.stanza import Stanza
 from gateway.config.strategies import CLIMB, Strategy
@@ -54,7 +55,7 @@ def _not_empty(value: object) -> object:
 Clock = Annotated[
     str,
     BeforeValidator(matching(_CLOCK, "must be a time of day such as 22:00")),
-    json_schema({"type": "string", "pattern": f"^({_CLOCK})$"}),
+    pattern_schema(f"^({_CLOCK})$"),
 ]
 Size = Annotated[int, BeforeValidator(integer(0, MAX_COUNT)), integer_schema(0, MAX_COUNT)]
 Script = Annotated[str, BeforeValidator(one_of(tuple(SCRIPTS))), enum_schema(tuple(SCRIPTS))]

@@ -38,7 +38,7 @@ _MAX_TOKENS: Final = 1_000_000_000
 MAX_COUNT: Final = 10**15
 LONGEST_S: Final = 1_000_000_000
 """Seconds, for ever to a person. In microseconds Redis still counts them exactly."""
-_FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
+FROM_ENV: Final = {"type": "string", "pattern": r"\$\{"}
 PERIODS: Final[tuple[str, ...]] = get_args(Period)
 _REDIS_SCHEME: Final = r"unix|rediss?(\+sentinel|\+cluster)?"
 
@@ -213,8 +213,8 @@ def _sql_dialect(value: object) -> str:
 
 def _or_env(schema: dict[str, Any]) -> dict[str, Any]:
     """An editor sees `1_000` and `${N:-5}` as texts where we see a number."""
-    digits = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?$"}
-    return {"anyOf": [schema, digits, _FROM_ENV]}
+    digits = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][-+]?[0-9]+)?$"}
+    return {"anyOf": [schema, digits, FROM_ENV]}
 
 
 def json_schema(schema: dict[str, Any]) -> WithJsonSchema:
@@ -229,8 +229,12 @@ def integer_schema(low: int, high: int) -> WithJsonSchema:
     return json_schema(_or_env({"type": "integer", "minimum": low, "maximum": high}))
 
 
+def pattern_schema(pattern: str) -> WithJsonSchema:
+    return json_schema({"anyOf": [{"type": "string", "pattern": pattern}, FROM_ENV]})
+
+
 def enum_schema(known: Collection[str]) -> WithJsonSchema:
-    return json_schema({"anyOf": [{"enum": list(known)}, _FROM_ENV]})
+    return json_schema({"anyOf": [{"enum": list(known)}, FROM_ENV]})
 
 
 NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{_NAME}$", "maxLength": _LONGEST_NAME}
@@ -250,7 +254,8 @@ def name(value: object) -> str:
 
 Text = Annotated[str, BeforeValidator(text), _TEXT]
 Naming = Annotated[str, BeforeValidator(name), json_schema(NAME_SCHEMA)]
-Name = Annotated[str, BeforeValidator(name), json_schema({"anyOf": [NAME_SCHEMA, _FROM_ENV]})]
+NAME_OR_ENV_SCHEMA: Final = {"anyOf": [NAME_SCHEMA, FROM_ENV]}
+Name = Annotated[str, BeforeValidator(name), json_schema(NAME_OR_ENV_SCHEMA)]
 Tokens = Annotated[int, BeforeValidator(integer(1, _MAX_TOKENS)), integer_schema(1, _MAX_TOKENS)]
 Count = Annotated[int, BeforeValidator(integer(1, MAX_COUNT)), integer_schema(1, MAX_COUNT)]
 Weight = Count
@@ -279,7 +284,7 @@ UsdPerMillion = Annotated[
     number_schema(minimum=0, maximum=_MAX_PRICE),
 ]
 Flag = Annotated[
-    bool, BeforeValidator(_flag), json_schema({"anyOf": [{"type": "boolean"}, _FROM_ENV]})
+    bool, BeforeValidator(_flag), json_schema({"anyOf": [{"type": "boolean"}, FROM_ENV]})
 ]
 Dialect = Annotated[str, BeforeValidator(one_of(DIALECTS)), enum_schema(DIALECTS)]
 Client = Annotated[str, BeforeValidator(one_of(CLIENTS)), enum_schema(CLIENTS)]
@@ -289,9 +294,7 @@ Quirk = Annotated[str, BeforeValidator(one_of(QUIRKS)), enum_schema(QUIRKS)]
 Unsupported = Annotated[str, BeforeValidator(one_of(UNSUPPORTED)), enum_schema(UNSUPPORTED)]
 Per = Annotated[Period, BeforeValidator(one_of(PERIODS)), enum_schema(PERIODS)]
 ApiKey = Annotated[Secret, PlainValidator(_api_key), _TEXT]
-BaseUrl = Annotated[
-    str, BeforeValidator(_base_url), json_schema({"type": "string", "minLength": 1})
-]
+BaseUrl = Annotated[str, BeforeValidator(_base_url), _TEXT]
 RedisUrl = Annotated[str, PlainValidator(_redis_url), _TEXT]
 Pattern = Annotated[str, BeforeValidator(_pattern), _TEXT]
 SqlDialect = Annotated[str, BeforeValidator(_sql_dialect), _TEXT]

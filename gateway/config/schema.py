@@ -18,7 +18,7 @@ from gateway.config.price import Day, Price
 from gateway.config.proxy import ProxyUrl
 from gateway.config.routes import Route
 from gateway.config.scalars import (
-    NAME_SCHEMA,
+    NAME_OR_ENV_SCHEMA,
     ApiKey,
     BaseUrl,
     Capability,
@@ -57,7 +57,14 @@ _CUTOFF: Final = r"((early|mid|late) )?[0-9]{4}|[0-9]{4}-(0[1-9]|1[0-2])"
 Cutoff = Annotated[
     str,
     BeforeValidator(matching(_CUTOFF, "must be such as 2026-01, 2025 or late 2025")),
-    json_schema({"anyOf": [{"type": "string", "pattern": f"^({_CUTOFF})$"}, {"type": "integer"}]}),
+    json_schema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^({_CUTOFF})$|\$\{{"},
+                {"type": "integer", "minimum": 1000, "maximum": 9999},
+            ]
+        }
+    ),
 ]
 Latency = Annotated[str, BeforeValidator(one_of(LATENCIES)), enum_schema(LATENCIES)]
 TokenFactor = Annotated[
@@ -161,7 +168,7 @@ class Model(Stanza):
 
 
 class TierModel(Stanza):
-    short: ClassVar[dict[str, Any]] = NAME_SCHEMA
+    short: ClassVar[dict[str, Any]] = NAME_OR_ENV_SCHEMA
 
     model: Name
     """A name under `models`."""

@@ -92,6 +92,54 @@ def test_an_editor_refuses_what_we_refuse(old: str, new: str) -> None:
     assert faults(SOUND.replace(old, new))
 
 
+ROUTED: Final = """\
+tiers: {t: {models: [m1]}}
+routes:
+  r:
+    tiers: [t]
+    rules: [{name: a, when: {hours: {from: '${X}', to: '06:00'}}, tiers: [t]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("tenants:", "tiers: {t: {models: ['${X}']}}\ntenants:", "m1"),
+        ("tenants:", "keys: {pepper: '${X}'}\ntenants:", "a" * 16),
+        ("price: free", "price: free\n    cutoff: '${X}'", "2026-01"),
+        (
+            "price: free",
+            "price: free\n    deprecated: {since: '${X}', use_instead: m1}",
+            "2026-01-01",
+        ),
+        (
+            "price: free",
+            "price: {input: 1, output: 1, windows: [{hours: '${X}', factor: 0.5}]}",
+            "16:30-00:30",
+        ),
+        (
+            "tenants:",
+            "tiers: {t: {models: [m1], checks: [{python: {defines: '${X}'}}]}}\ntenants:",
+            "f",
+        ),
+        (
+            "tenants:",
+            f"{ROUTED}tenants:",
+            "22:00",
+        ),
+        ("usd: 1", "usd: '1e-4'", ""),
+    ],
+)
+def test_an_editor_takes_a_variable_where_we_do(old: str, new: str, value: str) -> None:
+    text = SOUND.replace(old, new)
+    assert faults(text, {"X": value}) == []
+    assert problems(yaml.safe_load(text)) == []
+
+
+def test_an_editor_refuses_a_year_that_is_none() -> None:
+    assert problems(yaml.safe_load(SOUND.replace("price: free", "price: free\n    cutoff: 5")))
+
+
 def test_an_editor_takes_a_mapping_that_may_be_empty() -> None:
     text = SOUND + "tiers: {t: {models: [m1], checks: [{complete:}, {sql:}]}}\n"
     text += (
