@@ -1,4 +1,4 @@
-"""What routing needs to know of a request, read once."""
+"""What routing needs to know about a request, read once."""
 
 import re
 from typing import Final
@@ -33,26 +33,26 @@ class Features(Struct, frozen=True, gc=False):
     caches: bool
     """Whether the request asks its provider to write a prompt cache."""
     caches_1h: bool = False
-    """Whether it asks for a cache that is kept for an hour."""
+    """Whether it asks for one that is kept for an hour."""
     searches: int = 0
-    """Searches of the web that its provider may make, as many as are held for."""
+    """How many searches of the web by its provider are held for."""
     region: str | None = None
     max_cost: Nanos | None = None
     max_latency_s: float | None = None
     """Within how many seconds the client wants its answer."""
     checks: tuple[Check, ...] | None = None
-    """What the client wants its answer held against, instead of the route's own checks."""
+    """The checks that the client names instead of the route's own."""
 
     @property
     def prompt(self) -> int:
-        """More tokens than will go in, but not many more."""
+        """A bound on the prompt's tokens: more than there are, but not many more."""
         return self.bound.tokens
 
 
 def read_features(request: ChatRequest) -> Features:
     """The features of a checked request."""
     seen, shape = request.seen, request.shape or read_shape(request.fields)
-    if seen is not None and seen.plain:  # to look for nothing takes as long as all the rest
+    if seen is not None and seen.plain:  # to search such messages takes as long as all the rest
         size = seen.size or unescaped_size(bytes(request.fields["messages"]))
         bound = tokens.plain_bound(size, shape)
         if seen.calls and not shape.tools:
@@ -67,8 +67,8 @@ def read_features(request: ChatRequest) -> Features:
 def _looked_through(
     request: ChatRequest, shape: Shape
 ) -> tuple[tokens.Bound, frozenset[str], bool, bool]:
-    """The size, what a model must be able to do, and what caches are asked for, where anything may
-    be in the messages.
+    """The size, the capabilities needed, and the caches asked for, where the messages may have
+    anything in them.
     """
     messages = bytes(request.fields["messages"])
     if spelt_out(messages):
@@ -91,7 +91,7 @@ def _with_tools(bound: tokens.Bound) -> tokens.Bound:
 
 
 def _with_wishes(found: Features, extras: Extras) -> Features:
-    """With the region, and the most that it may cost and take; what the answer is held against."""
+    """With what the client asks of the gateway: region, cost, time, checks."""
     most, latest_ms, checks = extras.max_cost_usd, extras.max_latency_ms, extras.checks
     return structs.replace(
         found,

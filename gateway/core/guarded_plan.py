@@ -1,7 +1,7 @@
-"""What a guard's decision means for a plan, and for two answers: in replay as in the gateway.
+"""What a guard's decision means for a plan, and how two answers are compared: in the gateway and in
+replay.
 
-A guard holds what is answered below the last tier against the last tier: by whichever tier, and
-wherever the plan begins.
+A guard compares answers from below the last tier, by whichever tier, with the last tier's.
 """
 
 from gateway.core.agree import Agreement, key_of
@@ -24,7 +24,7 @@ def applies(ladder: Ladder, plan: Plan) -> bool:
 
 
 def kept(why: str) -> bool:
-    """Whether a verdict kept its answer for what it is, and not for want of others."""
+    """Whether a verdict kept its answer because it was good, and not because there was no other."""
     return why in _KEPT
 
 
@@ -53,5 +53,5 @@ def compare(one: Completion, other: Completion, agreement: Agreement) -> bool | 
 
 
 def learn(guard: Guard, same: bool | None, settings: GuardSettings) -> Guard:
-    """What a comparison tells: one that says nothing was tried all the same."""
+    """The guard after a comparison; None counts as a try without a result."""
     return guard.missed() if same is None else guard.observe(same, settings)

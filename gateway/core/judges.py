@@ -1,4 +1,4 @@
-"""Who may judge an answer, in order; the first that answers does."""
+"""Which candidates may judge an answer, in order: the first that replies decides."""
 
 from collections.abc import Mapping
 

@@ -59,8 +59,8 @@ class Step(Struct, frozen=True, rename={"models": "places"}):
 
 
 class AuditPolicy(Struct, frozen=True):
-    """What goes on behind the answers. `name` is the route, or "route/rule"; `key` changes with
-    it and with what is compared: models, strategy, checks, what was learned.
+    """What runs behind the answers. `name` is the route, or "route/rule"; `key` changes with it and
+    with what is compared: models, strategy, checks, learned weights.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Ladder(Struct, frozen=True):
     cache: Cache | None = None
     learned: Learned | None = None
     looks: frozenset[str] = frozenset()
-    """What its rules ask for of a request's text; see rules.py."""
+    """What its rules need of a request's text; see rules.py."""
 
     def chosen(self, traits: Traits) -> tuple[str, "Ladder"]:
         """Which rule holds, "" for none, and what is climbed."""
@@ -106,7 +106,7 @@ class Ladder(Struct, frozen=True):
         return "", self
 
     def named(self, name: str) -> "Ladder":
-        """The same for those who asked for another name: what they may ask for goes by that."""
+        """The same under another name, which the request asked for: permissions go by that name."""
         rules = tuple((rule, when, structs.replace(of, name=name)) for rule, when, of in self.rules)
         return structs.replace(self, name=name, rules=rules)
 

@@ -1,6 +1,6 @@
-"""What is no text in messages: images, sound, documents and films, in each way that it may come:
-as OpenAI's parts, as Claude's own `image` and `document`, as blocks of Converse, and as `images` of
-an earlier answer, which few models are sent again.
+"""Media in messages: images, sound, documents and films, in all forms: OpenAI's parts, Claude's own
+`image` and `document`, blocks of Converse, and the `images` of an earlier answer, which are sent to
+few models again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +27,8 @@ _MARKS: Final = (b'_url"', b'"image"', b'"input_audio"', b'"file"', b'"document"
 """Where none of these is, there are no media."""
 _BYTES: Final = b'"bytes"'
 TYPED: Final = b'"type"'
-"""Whatever is not plain text says its type, but for blocks of Converse; a scan for this spares the
-scans for each."""
+"""Whatever is not plain text has a type, except for blocks of Converse: one search for this spares
+the searches for each mark."""
 _ANSWERED: Final = "images"
 _FRAME: Final = ("role", "content")
 

@@ -31,7 +31,7 @@ class RankingFacts(Struct, frozen=True):
     output: int
     latency: str | None
     caches: bool = True
-    """Whether a prompt cache is asked for, or written unasked."""
+    """Whether a prompt cache is asked for, or written without that."""
 
     @property
     def held(self) -> int:
@@ -59,7 +59,7 @@ def _key(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet
 
 
 def describe(order: Order, of: RankingFacts, pace: LatencyTracker, warm: AbstractSet[str]) -> str:
-    """For a person: what its place goes by."""
+    """For people: what decides its place."""
     cached = ", its prompt cache holds the beginning" if of.held and of.deployment in warm else ""
     if order == "cheapest":
         return f"${usd(expected(of, warm=bool(cached)))} at this hour{cached}"

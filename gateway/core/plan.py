@@ -42,14 +42,14 @@ class Candidate(Struct, frozen=True):
     tokens: int = 0
     """The most tokens it can take, in and out."""
     prompt: int = 0
-    """The most of these that go in."""
+    """The most of these that are the prompt's."""
     p95_s: float = 2.0
-    """The observed 95th percentile of seconds until its answer begins."""
+    """Seconds until its answer begins: the observed 95th percentile."""
     surcharges: Surcharges = NO_SURCHARGES
-    """What it may be billed for beside fresh text."""
+    """What it may be billed for beyond fresh text."""
 
     def with_more(self, tokens: int) -> "Candidate":
-        """The same with so many more tokens going in: they may leave less room for its answer."""
+        """The same with so many more prompt tokens, which may leave less room for its answer."""
         if not tokens:
             return self
         more = in_its_tokens(self.model, tokens)
@@ -88,7 +88,7 @@ class Plan(Struct, frozen=True):
 
 
 class PlanContext(Struct, frozen=True):
-    """What a plan goes by beside the request itself."""
+    """What a plan depends on beside the request itself."""
 
     tenant: Tenant
     down: AbstractSet[str] = frozenset()
@@ -111,7 +111,7 @@ def make_plan(ladder: Ladder, features: Features, context: PlanContext, draw: Dr
 
 
 class _Sieve:
-    """Rules candidates out, and notes why."""
+    """Rules candidates out, and records why."""
 
     def __init__(
         self, ladder: Ladder, features: Features, context: PlanContext, draw: Draw
@@ -192,7 +192,7 @@ class _Sieve:
         return [candidates[at] for at in best]
 
     def _too_slow(self, deployment: Deployment) -> str | None:
-        """More often than not it takes longer than the client would wait."""
+        """Why it is out where more than half of its answers take longer than the client waits."""
         wanted, pace = self.features.max_latency_s, self.context.pace
         if wanted is None or pace is None:
             return None
@@ -208,30 +208,30 @@ class _Sieve:
 
 
 def peak_price(model: Model, deployment: Deployment, prompt: int = 0) -> Price:
-    """At the dearest hour, while the prompt has at most so many of this model's tokens."""
+    """The price at the dearest hour, for a prompt of at most so many of this model's tokens."""
     tariff = deployment.tariff
     return model.price if tariff is None else tariff.within(prompt)
 
 
 def price_now(model: Model, deployment: Deployment, prompt: int, wall: float) -> Price:
-    """What so long a prompt costs at this hour."""
+    """The price at this hour, for a prompt of so many tokens."""
     tariff = deployment.tariff
     return model.price if tariff is None else tariff.at(wall, prompt)
 
 
 def races(tactic: Tactic | None) -> bool:
-    """Whether a strategy wants to know how fast its candidates are."""
+    """Whether a strategy, or what comes then, depends on how fast its candidates are."""
     return tactic is not None and (tactic.name == "hedge" or races(tactic.then))
 
 
 def paced(candidate: Candidate, pace: LatencyTracker | None) -> Candidate:
-    """With what it is seen to take, once that is known."""
+    """With the time it was observed to take, once that is known."""
     slow_s = pace.quantile(candidate.deployment.name, 0.95) if pace else None
     return candidate if slow_s is None else structs.replace(candidate, p95_s=slow_s)
 
 
 def prompt_bound(model: Model, features: Features, factors: Factors) -> int:
-    """The most tokens that go in, as this model's tokenizer may count them."""
+    """The most prompt tokens, as this model's tokenizer may count them."""
     bound = features.bound
     if bound.exact is not None and has_openai_tokenizer(model.deployments[0].upstream):
         return bound.exact + bound.beside
@@ -251,7 +251,7 @@ def _candidate(
     if output is None:
         output = min(model.max_output, model.usable_context - prompt)
     bound, answer = features.bound, output * features.n
-    if bound.images:  # they may be billed at more than they take of a context
+    if bound.images:  # they may be billed for more tokens than they take of the context
         prompt += bound.images * (model.image_tokens - IMAGE_TOKENS)
     price = peak_price(model, deployment, prompt)
     audio, caches = in_its_tokens(model, bound.audio), features.caches or deployment.caches_unasked
@@ -291,7 +291,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _weighted(items: Sequence[T], draw: Draw) -> Sequence[T]:
-    """Those with a weight first, drawn by it without putting back; then the rest in order."""
+    """Those with a weight first, drawn by it without replacement; then the rest in order."""
     if len(items) == 1 or all(item.weight is None for item in items):
         return items
     drawn = [item for item in items if item.weight is not None]

@@ -1,9 +1,9 @@
-"""Plans that are kept: most requests of a route differ in nothing that a plan depends on.
+"""A cache of plans: most requests of a route differ in nothing that a plan depends on.
 
-A plan is kept for all prompts of about one size, and made for the largest of them: at most one
-part in 32 above. So a hold may be that much larger on its input side, never smaller. Where a plan
-depends on more (chance, what is observed, the price of this hour, a limit that the size is near),
-it is made anew each time. Costs 0.8 us where a plan of two models costs 10, one of twelve 45.
+A plan is kept for all prompts of about one size, and made for the largest of them: larger by a 32nd
+at most. So a hold may be that much larger on its input side, never smaller. Where a plan depends on
+more (chance, observations, the price of this hour, a limit close to the size), it is made anew each
+time. A look-up takes 0.8 us; to make a plan of two models takes 10, one of twelve 45.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ Make = Callable[[Features], Plan]
 
 _MOST: Final = 4_096
 _BITS: Final = 6
-"""Of a size that are kept."""
+"""Significant bits of a size that count."""
 _OF_SIZE: Final = ("context", "headroom")
-"""Why a deployment is out whom a shorter prompt would fit."""
+"""How the reasons begin for which a deployment is out that a shorter prompt might fit."""
 
 
 class _Entry(Struct, frozen=True):
@@ -44,8 +44,8 @@ class Plans:
     def plan(
         self, ladder: Ladder, features: Features, tenant: Tenant, learned: int, make: Make
     ) -> Plan:
-        """The plan that is kept, or what `make` makes: where all circuits are closed. `learned` is
-        the version of the token factors.
+        """The cached plan, or what `make` makes: to be used while all circuits are closed.
+        `learned` is the version of the token factors.
         """
         bound = features.bound
         if (
@@ -102,7 +102,7 @@ def _kept(ladder: Ladder, features: Features, bound: Bound, make: Make) -> Plan 
     step = 1 << max(bound.counted.bit_length() - _BITS, 0)
     fewer = structs.replace(bound, counted=bound.counted - step + 1)
     smallest = structs.replace(features, bound=fewer)
-    # A limit that lies between the two is looked at each time.
+    # Where a limit lies between the two, the plan is made each time.
     return plan if _who(plan) == _who(make(smallest)) else None
 
 

@@ -1,4 +1,4 @@
-"""Whose prompt cache holds a request's beginning: to move it elsewhere is to pay for it again."""
+"""Which deployments' prompt caches hold a request's beginning: any other charges for it anew."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ class Warmth:
         at[deployment] = now + (max(lifetime_s, _AN_HOUR_S) if an_hour else lifetime_s)
 
     def forget(self, deployments: Iterable[str]) -> None:
-        """They are not what they were, or are no more."""
+        """These deployments have changed, or are gone."""
         gone = tuple(deployments)
         for at in self._held.values() if gone else ():
             for name in gone:

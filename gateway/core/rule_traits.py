@@ -14,8 +14,8 @@ HAS: Final = ("audio", "code", "files", "images", "json_schema", "tools")
 _READ_OF_SCRIPT: Final = 1_000
 """Characters: enough to know a script by, and no more work."""
 _FOREIGN: Final = 0.2
-"""A script other than Latin that has so much of the letters is the text's: Latin words stand in
-most technical texts of any language."""
+"""A script other than Latin is the text's if it has this share of the letters: most technical
+texts, in any language, have Latin words."""
 _LETTER: Final = re.compile("[A-Za-z]")
 _BEGINS: Final = re.compile(
     r"def |class |import |from \w+ import |#include|public |private |function |const |let "
@@ -23,7 +23,7 @@ _BEGINS: Final = re.compile(
 )
 _ENDS: Final = (";", "{", "}")
 _CODE_LINES: Final = 2
-"""So many such lines, or a fence, make a text one with code."""
+"""A text with so many such lines, or with a fence, has code."""
 _NEEDS: Final = {
     "vision": "images",
     "audio": "audio",
@@ -43,7 +43,7 @@ def read_traits(
     """`at` is Unix seconds; `home` the regions of who asks, None for anywhere. `looks` says what is
     read out of the user's last text: "code", "script", both or nothing.
     """
-    text = _all_text(request) if looks else ""
+    text = _last_text(request) if looks else ""
     tools = request.json("tools")
     has = {_NEEDS[need] for need in features.needs if need in _NEEDS}
     if tools or request.json("functions"):
@@ -84,7 +84,8 @@ def climbed(
     return ladder.chosen(read_traits(request, features, tags, at, home, ladder.looks))
 
 
-def _all_text(request: ChatRequest) -> str:
+def _last_text(request: ChatRequest) -> str:
+    """The beginning of the user's last text."""
     seen = request.seen
     if seen is None:
         messages = request.json("messages")

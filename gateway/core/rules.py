@@ -87,11 +87,11 @@ class When(Struct, frozen=True):
 
 
 TEXT: Final = frozenset({"code", "script"})
-"""What is read out of a text, and only where a rule asks for it."""
+"""Traits that are read from the text, and only where a rule asks for them."""
 
 
 def looks(when: When) -> frozenset[str]:
-    """Which of these a rule asks for."""
+    """Which of TEXT a rule asks for."""
     script = frozenset() if when.scripts is None else frozenset({"script"})
     return script | ((when.has | when.lacks) & TEXT)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import Raw, json
 
 DEFAULT_SEARCHES: Final = 10
-"""Searches that are held for where the request sets no limit. A provider may make more."""
+"""How many searches are held for where the request sets no limit. A provider may make more."""
 _SEARCH_FIELDS: Final = ("web_search_options", "plugins", "search_parameters")
 """Fields by which a search is asked for without a tool."""
 _NO_TOOLS: Final = Raw(b"[]")
@@ -16,7 +16,7 @@ _GOOGLE: Final = frozenset((
     "enterpriseWebSearch", "exaAiSearch", "googleSearch", "googleSearchRetrieval",
     "parallelAiSearch",
 ))  # fmt: skip
-"""Its tools for the web, of others' indexes too: their queries are reported, and charged, alike."""
+"""Google's search tools, also on other indexes: it reports and charges their queries alike."""
 
 
 def searches_allowed(fields: Mapping[str, Raw]) -> int:

@@ -1,5 +1,5 @@
-"""What a request says beside its messages: its shape. A client sends the same one again and again,
-and agents send kilobytes of the same tools with it. So what is read of a shape is kept with it.
+"""The shape of a request: all its fields but the messages. A client sends the same shape again and
+again, agents with kilobytes of tools in it. So what is read of a shape is kept with it.
 """
 
 import re
@@ -31,15 +31,15 @@ _SETTINGS: Final = frozenset(
 )
 """Fields, beside messages that are plain, in which no mark for a cache can be."""
 _NOT_READ: Final = _SETTINGS - {"response_format"}
-"""Of all others it is taken that the model reads them: a dialect's own fields have texts and
-schemas, and what is not known is sent on."""
+"""All other fields are assumed to be read by the model: a dialect's own may be texts or schemas,
+and unknown ones are sent on."""
 _READS_MORE: Final = frozenset(
     (
         *("cachedContent", "container", "context_management", "data_sources", "mcp_servers"),
         *("enable_search", "plugins", "search_parameters", "web_search_options"),
     )
 )
-"""Fields by which a model may read more than is sent."""
+"""Fields by which the model may be given more to read than the client sends."""
 _RUN_BY_CLIENTS: Final = ("function", "custom")
 _NONE: Final[frozenset[str]] = frozenset()
 NULL: Final = Raw(b"null")
@@ -54,7 +54,7 @@ _read_tools: Final = msgspec.json.Decoder(list[_Tool] | None).decode
 
 
 class Shape(Struct, frozen=True):
-    """What routing and money depend on, of all fields but the messages."""
+    """What routing and cost depend on, of all fields but the messages."""
 
     size: int
     """Bytes of JSON that a model reads beside its messages; see `unescaped_size`."""
@@ -66,12 +66,12 @@ class Shape(Struct, frozen=True):
     caches_1h: bool
     """Whether one is asked for that is kept for an hour."""
     grows: bool = False
-    """Whether the provider may add to what is read: what tools find that it runs itself, or what it
-    keeps under a name."""
+    """Whether the provider may add to the prompt: results of tools that it runs itself, or what it
+    stores under a name."""
     searches: int = 0
-    """Searches of the web that its provider may make, as many as are held for."""
+    """How many searches of the web by its provider are held for."""
     written: dict[Any, Any] = {}
-    """What a dialect made of these fields, for each way to send them: its own, to be kept here."""
+    """A place for dialects to keep what they made of these fields, for each way to send them."""
 
 
 def unescaped_size(text: bytes) -> int:
@@ -127,8 +127,8 @@ def marks_cache(text: bytes) -> bool:
 
 
 def asks_for_an_hour(fields: Mapping[str, Raw]) -> bool:
-    """Whether some of a request is marked to be kept in a prompt cache for an hour. To be asked
-    where that may be: it looks through all of it.
+    """Whether part of a request is marked to be cached for an hour. It searches all of it: to be
+    called only where that may be.
     """
     return any(_FOR_AN_HOUR.search(raw) for raw in fields.values())
 

@@ -1,4 +1,4 @@
-"""What the calls of one life have come to so far."""
+"""The running sums of one life."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ class Tab(Struct):
     client_gone: bool = False
     """Whether the client has left: what is still read is read only for its usage."""
     verdict_missing: bool = False
-    """Whether an answer was let pass without the verdict of somebody who was to judge it."""
+    """Whether an answer passed without the verdict of an external check."""
     signals: tuple[int, ...] = ()
     """Of the request, for its first record; see core/learned/signals.py."""
     warned: tuple[Warned, ...] = ()
@@ -39,7 +39,7 @@ class Tab(Struct):
     held: int = 0
     """Set aside for those that are under way, where `max_cost` bounds that."""
     request_count: int = 1
-    """As how many requests the next call counts: as one, until the first of them is held."""
+    """How many requests the next call counts as: one, until the first call is held; then none."""
 
     def hold(self, nanos: int) -> bool:
         """Whether there is room for a call that may cost so much; if so, that is held for it."""

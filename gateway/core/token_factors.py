@@ -1,4 +1,4 @@
-"""How many tokens a model makes of what we count as one: learned from what it bills.
+"""How many tokens a model bills for what we count as one: learned from its bills.
 
 Until enough was seen a start value holds, which covered 98.7 % of 7,527 recorded requests. Then it
 is what 99 % of the model's recent bills stay within, so that holds bound bills and are no larger
@@ -26,9 +26,9 @@ _BINS: Final = 128
 _EDGES: Final = tuple(_LOW * _STEP**at for at in range(_BINS - 1))
 """The upper edge of each bin but the last."""
 _EACH: Final = 64
-"""Bills of a model between two looks at them all."""
+"""After so many new bills of a model its factor is computed anew."""
 _MEMORY: Final = 4_000
-"""Bills after which all that were seen count half."""
+"""After so many bills, all of them count half."""
 
 
 class _Seen:

@@ -41,7 +41,7 @@ _BILLED_IMAGES: Final[Sequence[tuple[str, int]]] = (
     (r"(?i)^(qwen|qvq)", 16_386),
 )
 _ANY_BILLED_IMAGE: Final = 6_404
-"""Of whoever is not above: four tiles of 1,601 (Together, of Llama) are the most that is known."""
+"""Of all other models: four tiles of 1,601 (Llama at Together) are the most that is known."""
 _BYTES_PER_MEDIA_TOKEN: Final[Mapping[str, int]] = {"audio": 125, "files": 16}
 """Of base64. Speech at 32 kbit/s is 32 tokens a second at most; a dense page of a document is
 3,000 tokens and 36 kB. A recording or a document of few bytes counts as much as an image.
@@ -50,7 +50,7 @@ TOOL_TOKENS: Final = 700
 AROUND_TOKENS: Final = 100
 """What stands around the messages: roles, separators, the `confidence` check's instruction."""
 EACH_MESSAGE: Final = 4
-"""Tokens around a message that its text does not show, and one to spare."""
+"""Tokens around the text of a message, and one to spare."""
 _AUDIO: Final = (b'"input_audio"', b'"audio_url"', b'"audio"')
 _O200K: Final = re.compile(r"(gpt-(4o|4\.1|4\.5|5)|chatgpt-4o|o[134](-|$))")
 
@@ -88,7 +88,7 @@ class Bound(Struct, frozen=True, gc=False):
 
 
 def plain_bound(size: int, shape: Shape) -> Bound:
-    """What goes in where messages are nothing but text, of so many bytes of JSON."""
+    """The prompt's bound where messages are nothing but text, of so many bytes of JSON."""
     beside = AROUND_TOKENS + TOOL_TOKENS if shape.tools else AROUND_TOKENS
     if shape.grows:
         return Bound(count(size + shape.size), beside, grows=True)
@@ -96,7 +96,7 @@ def plain_bound(size: int, shape: Shape) -> Bound:
 
 
 def bound(request: ChatRequest, messages: bytes, media: Sequence[Medium]) -> Bound:
-    """What goes in. `messages` is that field's undecoded JSON, `media` are those in it."""
+    """The prompt's bound. `messages` is that field's undecoded JSON, `media` those in it."""
     shape = request.shape or read_shape(request.fields)
     size = unescaped_size(messages)
     plain = plain_bound(size, shape)
@@ -165,8 +165,8 @@ def count_prompt(request: ChatRequest) -> int:
 
 
 def count_input(request: ChatRequest, each_image: int = IMAGE_TOKENS) -> int:
-    """All that goes in: what a provider that said nothing is paid for. Text, tools, calls of tools
-    and schemas are counted; of media their bound is taken, `each_image` tokens of an image.
+    """The whole prompt, counted for a provider that reports no usage: text, tools, tool calls and
+    schemas. Media count by their bound, an image as `each_image` tokens.
     """
     messages, fields = request.json("messages"), request.fields
     size = _text_size(messages) + _calls_size(messages)
