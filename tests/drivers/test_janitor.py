@@ -141,6 +141,20 @@ async def test_a_ledger_that_is_down_ends_the_round_in_silence(
     assert (ledger.asked, caplog.records) == (["t0"], [])
 
 
+async def test_a_node_of_a_cluster_that_is_away_holds_up_no_other_home() -> None:
+    """Where the first that is asked does not answer, another one is first the next time."""
+    ledger, seen = Told(), list[Event]()
+    ledger.broken = dict.fromkeys(["t0", "t2"], LedgerDown("down"))
+    janitor = Janitor(ledger, tenants(4), seen.append)
+    await janitor.round()
+    assert seen == []
+    await janitor.round()
+    assert [each.account.name for each in seen if isinstance(each, BudgetRead)] == ["t1", "t3"]
+    ledger.broken = {}
+    await janitor.round()
+    assert {*ledger.asked[-4:]} == {"t0", "t1", "t2", "t3"}
+
+
 async def test_a_home_whose_data_are_lost_holds_up_no_other() -> None:
     ledger = Told()
     ledger.broken["t0"] = lost = LedgerDown("data_lost")

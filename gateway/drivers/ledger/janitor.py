@@ -101,13 +101,16 @@ class Janitor:
         if self._retries is not None:
             self._observe(RetriesRead(self._retries()))
         self._show_circuits()
-        healthy, current = True, self._groups
-        for group in self._groups_to_read():
+        healthy, answers, current = True, False, self._groups
+        for group in [*self._groups_to_read()]:
             try:
                 await self._read_group(group, current)
+                answers = True
             except LedgerDown as error:
-                if isinstance(error.__cause__, DataLost):
-                    continue  # the others are as they were
+                if answers or isinstance(error.__cause__, DataLost):
+                    continue  # the others are as they were, in a cluster maybe on another node
+                if group in current:  # another one is asked first in the next round
+                    current.append(current.pop(current.index(group)))
                 return
             except Exception as error:  # noqa: BLE001 - one home's trouble is not the others'
                 healthy = False
