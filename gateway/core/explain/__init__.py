@@ -1,4 +1,4 @@
-"""Why this model, why not the others, and what it will cost; no call is made."""
+"""Explains a plan: why these models, why not others, and what they cost. No call is made."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -101,7 +101,7 @@ def explain(
 def why_there(
     each: Candidate, rung: Rung, ladder: Ladder, features: Features, context: PlanContext
 ) -> str:
-    """What a candidate's place in its rung goes by."""
+    """Why a candidate has its place in its rung."""
     if each.tier != rung.tier:
         return f"when those of {rung.tier} fail"
     if each.deployment.name in context.down:
@@ -147,7 +147,7 @@ def _weight(ladder: Ladder, each: Candidate) -> int | None:
 
 
 def _learned(start: Start | None) -> dict[str, Any] | None:
-    """Where the plan begins by what was learned, and by which numbers."""
+    """Where learning makes the plan begin, and the figures behind that."""
     if start is None:
         return None
     return {
@@ -232,8 +232,8 @@ def _describe_strategy(chosen: Tactic | None) -> dict[str, Any] | None:
 
 
 def _orders(plan: Plan, ladder: Ladder) -> Iterator[Plan]:
-    """The plan; and with the cheapest first, and the dearest, where chance or what is observed may
-    order a rung in another way the next time.
+    """The plan; and where chance or observations may order a rung in another way the next time,
+    also with its cheapest candidate first, and with its dearest.
     """
     steps = [_step(ladder, rung.tier) for rung in plan.rungs]
     turns = [step is not None and (step.drawn or step.order != "listed") for step in steps]

@@ -1,8 +1,8 @@
-"""What became of a request, from the records of its calls, beside the plan it was made by.
+"""What happened to a request, from the records of its calls, beside its plan.
 
-As EXPLAIN ANALYZE in a database: explain.py says what would be done, this says what was. Records
-do not hold the plan of that time, so it is the configuration's of now. They say what each call was
-for; what led to it is read from the call before.
+Like EXPLAIN ANALYZE in a database: explain.py says what would be done, this says what was done.
+Records do not hold the plan of that time: it is made from the current configuration. They say what
+each call was for; what led to it is read from the call before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from gateway.core.rules import by_tags
 
 _JUDGED: Final = frozenset({"ok", "cut"})
 _UNSEEN: Final = frozenset({"audit", COMPARED, "expired"})
-"""Purposes of what gave no client an answer."""
+"""Purposes of records that are of no answer to a client."""
 
 
 class Made(Struct, frozen=True):
@@ -248,7 +248,7 @@ def _costs(calls: Sequence[Made], answer: Made | None, ladder: Ladder | None) ->
 
 
 def _smart(answer: Made, ladder: Ladder) -> int:
-    """What the last rung's first candidate asks for the tokens of this answer."""
+    """What the last rung's first candidate charges for the tokens of this answer."""
     line, last = answer.line, ladder.steps[-1].models[0]
     deployment = last.deployments[0]
     if (line.model, line.provider) == (last.model.name, deployment.provider):

@@ -21,7 +21,7 @@ class Bill(Struct, frozen=True, eq=False):
 
     candidate: Candidate
     answered: int
-    """However well."""
+    """However good its answer is."""
     failed: int
     declined: int
 
@@ -34,7 +34,7 @@ Bills = tuple[Bill, ...]
 
 
 def may_be_poor(rung: Rung) -> bool:
-    """Whether an answer can be, without declining."""
+    """Whether an answer can fail the checks without being a refusal."""
     return any(check.name != _REFUSALS for check in rung.checks.all)
 
 
@@ -53,7 +53,7 @@ def in_order(rung: Rung, bills: Bills) -> int:
 
 
 def in_turn(bills: Iterable[Bill], end: str = "answered") -> int:
-    """All fail until one ends so: whichever makes it dearest."""
+    """All fail until one ends so: the one that makes it dearest."""
     most = before = 0
     for each in bills:
         most, before = max(most, before + getattr(each, end)), before + each.failed

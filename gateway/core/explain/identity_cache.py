@@ -17,7 +17,7 @@ def cached_by_identity(make: Callable[P, T]) -> Callable[P, T]:
         given = (*args, *kwargs.values())
         key = tuple(each if isinstance(each, int | str) else (id(each),) for each in given)
         found = made.get(key)
-        if found is None:  # what is kept stays, so that nothing else gets its id
+        if found is None:  # arguments are kept, so that nothing else gets their ids
             found = made[key] = given, make(*args, **kwargs)
         return found[1]
 

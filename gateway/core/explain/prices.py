@@ -1,4 +1,4 @@
-"""Prices as they are told in JSON: exact, in US dollars."""
+"""Prices as JSON: exact, in US dollars."""
 
 from typing import Any, Final
 

@@ -1,7 +1,7 @@
-"""The most that the calls of a plan can cost together, whatever becomes of each.
+"""The most that the calls of a plan can cost together, however each of them ends.
 
-Which call follows which is what the strategies do, and what one may cost is what hold.py sets aside
-for it: tests/core/test_worst.py has them carry plans out in every way, and reaches what is told.
+Which call follows which is up to the strategies, and what one may cost is what hold.py sets aside:
+tests/core/test_worst.py lets them carry plans out in every way, and reaches these figures.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -68,8 +68,8 @@ class _Try(Struct, frozen=True):
 
 
 class _Worst:
-    """Of one request. The same is asked of many candidates, and at the end of many ways: answers
-    are long, and whoever judges them is planned for.
+    """Of one request. Results are cached, as the same question comes up for many candidates and in
+    many ways of going on, and takes long answers and plans for their judges.
     """
 
     def __init__(self, request: ChatRequest, judges: Judges) -> None:
@@ -89,7 +89,7 @@ class _Worst:
             return 0
         left = tuple((id(rung.checks), *map(id, rung.candidates)) for rung in rungs)
         key = (left, id(chosen), id(messages))
-        if key not in self._known:  # what has an id here is kept, so that nothing else gets it
+        if key not in self._known:  # values are kept, so that no other gets their ids
             self._known[key] = self._of(rungs, chosen, messages), (rungs, chosen, messages)
         return self._known[key][0]
 
@@ -110,7 +110,7 @@ class _Worst:
         return max(own, sum(each.failed for each in bills) + more)  # an answer is the last call
 
     def _vote(self, rung: Rung, higher: Sequence[Rung], chosen: Tactic, messages: _Messages) -> int:
-        """They disagree."""
+        """A vote whose voters disagree."""
         voters, options = diverse(rung), chosen.options
         most = polled(rung, self._bills(rung, voters, messages), options["voters"])
         if options["show_votes"]:
@@ -125,7 +125,7 @@ class _Worst:
         return most + self.of(higher, chosen.then or CASCADE, messages)
 
     def _race(self, rung: Rung, higher: Sequence[Rung], then: Tactic, messages: _Messages) -> int:
-        """Where the runners fail or decline, who waits is for what comes then."""
+        """Where the runners fail or refuse, those who wait are left to the next strategy."""
         most = 0
         after: dict[Bills, int] = {}
         for cost, answered, left in each_way(rung, self._bills(rung, rung.candidates, messages), 2):
@@ -140,7 +140,7 @@ class _Worst:
         return most
 
     def _tried(self, rung: Rung, chosen: Tactic, messages: _Messages) -> int:
-        """Each is tried again until its last try, told or not what was wrong."""
+        """Each candidate uses all its tries, told or not told what was wrong."""
         tell = chosen.name == "repair"
         tries = 1 + chosen.options["times"] if tell else chosen.options["tries"]
         each = rung.candidates
@@ -184,8 +184,8 @@ class _Worst:
     def _all_tries(
         self, checks: Checklist, most: int, messages: _Messages, tries: int
     ) -> list[_Try]:
-        """Of whoever may answer with so many tokens: told each time what was wrong. A judge sees
-        but the end of it, and that there is more.
+        """Those of a candidate that may answer with so many tokens, told each time what was wrong.
+        A judge is shown only the end of that.
         """
         found, short, seen = [], min(most, SHOWN + 1), messages
         for left in reversed(range(tries)):
@@ -200,8 +200,8 @@ class _Worst:
         return (*messages, *feedback(self._answer(most), findings))
 
     def _judged(self, checks: Checklist, messages: _Messages, length: int) -> int:
-        """What all of its judges cost, of whom each is followed by another when it fails. A short
-        answer fits more of them, and leaves more room to say what is thought of it.
+        """What the judges of an answer cost, each followed by another when it fails. A short answer
+        fits more judges, and leaves them more room for their output.
         """
         most = 0
         for check in checks.external:

@@ -1,7 +1,7 @@
-"""Weights that were learned: how likely a rung's answer passes, by what the request looks like.
+"""Learned weights: how likely a rung's answer passes, by what the request looks like.
 
-They come from a file of JSON that `tollgate learn` writes. What it does not fit, it is refused for:
-a feature or a rung that is no longer there is never guessed at.
+They come from a JSON file that `tollgate learn` writes. A file that does not fit is refused:
+weights of a feature or a rung that no longer exists are never guessed at.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ class Weights(Struct, frozen=True):
 
 
 class Learned(Struct, frozen=True):
-    """What a route makes of it. A rung may be the first when its answer passes with a chance of at
+    """How a route uses weights. A rung may be the first when its answer passes with a chance of at
     least `floor`, or with one of at most `within` less than the likeliest rung's. Without weights
     the signals are only kept in the usage records, to be learned from. `file` is where the weights
     were read from.

@@ -1,1 +1,1 @@
-"""What is kept of each call, and what such records add up to."""
+"""Usage records of calls, and their sums."""

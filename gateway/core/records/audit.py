@@ -30,7 +30,7 @@ class TooBusy(Exception):
 
 
 class Told:
-    """What the entries of a home say, added up."""
+    """The sums of a home's entries."""
 
     def __init__(self) -> None:
         self.sums: dict[Counter, int] = {}

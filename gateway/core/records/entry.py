@@ -53,7 +53,7 @@ class Entry(Struct, frozen=True):
 
 
 def of_meter(amounts: Amounts, meter: Meter) -> int:
-    """What of an amount a bucket of that meter counts."""
+    """The part of an amount that a bucket of that meter counts."""
     if meter == "usd":
         return amounts.nanos
     return amounts.tokens if meter == "tokens" else amounts.requests

@@ -1,4 +1,4 @@
-"""What routes came to, by their records: what a request cost, how often it climbed, how long it
+"""Figures of routes, by their records: what a request cost, how often it climbed, how long it
 took, and how often answers that were compared meant the same. Intervals are of 95 %.
 
 A route has one line for the requests that it answered, and one for those that it was a shadow of.

@@ -1,6 +1,6 @@
-"""What calls came to, by whatever their records tell them apart by.
+"""Sums of calls, grouped by columns of their records.
 
-It goes over the lines once and keeps the sums, so that it matters little how many there are.
+It reads the lines once and keeps only the sums, so that it matters little how many there are.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -36,7 +36,7 @@ _PARTS: Final = {"month": 7, "day": 10, "hour": 13}
 
 
 class UnknownColumn(Exception):
-    """Nothing is told apart by that; the message says by what."""
+    """There is no such column; the message lists those that there are."""
 
 
 class Sums(Struct):
@@ -140,7 +140,7 @@ class Table:
 
 
 def columns(tags: Collection[str] | None = None) -> str:
-    """What there is to tell apart by, for a person."""
+    """The columns to group by, for people."""
     named = [TAG + name for name in sorted(tags)] if tags is not None else [f"{TAG}<name>"]
     return ", ".join([*COLUMNS, *named])
 
