@@ -15,7 +15,7 @@ _LOGPROBS: Final = msgspec.json.Decoder(dict[str, list[Raw] | None])
 _OF_A_CHUNK: Final = frozenset(
     {"choices", "created", "error", "id", "model", "obfuscation", "object", "usage"}
 )
-"""Fields that are said of a chunk alone, or of the answer in another way."""
+"""Fields that are of a chunk alone, or are kept in another way."""
 _IN_PIECES: Final = {"audio": ("data", "transcript"), "function_call": ("arguments",)}
 """OpenAI's objects that come in pieces, and their texts that go on."""
 CUT: Final = "length"
@@ -23,7 +23,7 @@ CUT: Final = "length"
 
 
 class Assembly:
-    """What deltas have come to."""
+    """Collects deltas into an answer."""
 
     def __init__(self) -> None:
         self._choices: dict[int, _Parts] = {}

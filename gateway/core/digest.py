@@ -1,4 +1,4 @@
-"""A digest of what is configured, by which two configurations are told apart."""
+"""A digest of configured values, to tell two configurations apart."""
 
 from hashlib import sha256
 from typing import Final

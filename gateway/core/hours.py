@@ -1,4 +1,4 @@
-"""Parts of every day, by the minute: when a price or a rule holds."""
+"""Parts of a day, by the minute: when a price or a rule applies."""
 
 from datetime import datetime
 from functools import lru_cache

@@ -7,8 +7,8 @@ from gateway.core.events import About, Denied, Dropped
 def unanswered(
     about: About, error: BaseException | None, seconds: float, *, gone: bool
 ) -> Denied | Dropped:
-    """What is told of it: `error` was met, or the client is `gone`, whatever came of it. A task
-    that is cancelled says with that why, unless it is that nobody listens.
+    """The event: `error` was raised, or the client is `gone`, whatever else happened. A task that
+    is cancelled for another reason has that reason as its error's argument.
     """
     if gone:
         return Dropped(about, seconds)

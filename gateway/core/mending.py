@@ -1,7 +1,7 @@
-"""An answer whose text was changed: all else that it has stays as the provider gave it.
+"""Changes the text of an answer: everything else stays as the provider gave it.
 
-But for what is said of each token of the text: of a beginning the tokens that it is made of stay,
-of any other text nothing does.
+Except for logprobs, which are of tokens: where the new text is a beginning of the old one, those of
+its tokens stay; else none do.
 """
 
 from collections.abc import Sequence

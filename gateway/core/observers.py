@@ -1,6 +1,6 @@
-"""Which observers are told of which type of event.
+"""Which observers get which types of events.
 
-To tell of one costs one look into a dict, and no call where nobody observes that type.
+To emit one costs one look-up in a dict, and no call where nobody observes its type.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,13 @@ from gateway.core.events import Event
 from gateway.core.ports import Observer
 
 Handlers: TypeAlias = Mapping[type, Callable[[Any], None]]
-"""What is told of each type of event; of the others nothing is."""
+"""A handler for each type of event that is observed."""
 
 _KINDS: Final[tuple[type, ...]] = get_args(Event)
 
 
 def of_all(observe: Observer) -> Handlers:
-    """Of one that hears of every event."""
+    """Handlers of an observer that gets every event."""
     return dict.fromkeys(_KINDS, observe)
 
 
@@ -30,7 +30,7 @@ class Observers(dict[type, Callable[[Any], None]]):
 
 
 def observer(*several: Handlers) -> Observers:
-    """Tells each event to those who hear of it, in their order."""
+    """Passes each event to those that have a handler for it, in their order."""
     return Observers(
         (kind, _each([handlers[kind] for handlers in several if kind in handlers]))
         for kind in _KINDS
@@ -38,7 +38,7 @@ def observer(*several: Handlers) -> Observers:
 
 
 def handlers_of(observe: Observer) -> Handlers:
-    """What an observer does with each type of event. To look in a mere dict takes half as long."""
+    """An observer's handlers as a plain dict, which is twice as fast to look into."""
     return dict(observe) if isinstance(observe, Observers) else of_all(observe)
 
 

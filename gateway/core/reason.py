@@ -20,9 +20,7 @@ def next_call(trail: Trail, cause: Cause) -> Trail:
 
 
 def no_budget(trail: Trail, outcome: Outcome) -> Trail:
-    """It was not held. Where a budget had no room for it another may be asked: noted, once in a
-    row.
-    """
+    """A call was not held. Where another may be asked after that, it is noted, once in a row."""
     if not skipped_for_budget(outcome):
         return trail
     word = f"{outcome.candidate.model.name} {BUDGET}"
@@ -48,7 +46,7 @@ def raced(trail: Trail, wanted: Round, outcomes: Sequence[Outcome]) -> Trail:
 
 
 def noted_once(trail: Trail, word: str) -> Trail:
-    """What is decided anew when the tokens are counted exactly, and was told."""
+    """With a word that was noted before the tokens were counted exactly, or is new."""
     return trail if word in trail else (*trail, word)
 
 

@@ -55,12 +55,12 @@ def nothing_fits(plan: Plan, model: str, tenant: Tenant, features: Features) -> 
 
 
 def of_tokens(verdict: Verdict) -> bool:
-    """Whether it was refused for what its tokens may be, or may cost: fewer might be held."""
+    """Whether a budget of tokens or money refused it: an exact count may be less."""
     return verdict.refusal is not None and verdict.refusal.budget.meter in {"usd", "tokens"}
 
 
 def refusal_events(about: About, refusal: Refusal) -> tuple[HoldRefused | BudgetWarned, ...]:
-    """What the ledger said, told of its request; and that a cap is reached, where it is new."""
+    """The events of a refusal; also that a cap is reached, where that is new."""
     account, budget = refusal.account, refusal.budget
     refused = HoldRefused(about, account.scope, budget.meter)
     if not refusal.first:

@@ -29,17 +29,17 @@ _ASIDE: Final = frozenset({"model", "stream", "stream_options"})
 """Fields that are not of the question: the route's name stands for the model, and how an answer is
 sent is no part of it."""
 _WHO: Final = frozenset({"prompt_cache_key", "safety_identifier", "user"})
-"""Fields that tell a provider who asks, and no model."""
+"""Fields that tell the provider who asks, and are not shown to the model."""
 _GOOD: Final = frozenset({"agreed", "passed", "unjudged"})
-"""Why an answer was given that nothing spoke against."""
+"""Reasons of answers that no check spoke against."""
 _ENDS: Final = frozenset({"function_call", "stop", "tool_calls"})
 _LONGEST_AGE: Final = 12
 """Digits of a max-age: more are more than any age."""
 
 
 class CacheControl(Struct, frozen=True):
-    """What the request's `cache-control` asks: whether a kept answer will do, and one of at most
-    what age, in seconds; and whether this one may be kept.
+    """What the request's `cache-control` asks for: whether a cached answer may be given, of which
+    age in seconds at most, and whether this answer may be cached.
     """
 
     lookup: bool = True

@@ -1,6 +1,4 @@
-"""What happens beside the lives of requests, and is of none of them: circuits, the ledger, records,
-guards.
-"""
+"""Events outside the lives of requests: of circuits, the ledger, records and guards."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What a route tries out: audits behind its answers, another route behind it, or for a few tenants.
+"""Trials of a route: audits of its answers, another route behind it (shadow) or for a few tenants.
 
 Values only; guard.py decides by GuardSettings, gateway/background carries it out.
 """
