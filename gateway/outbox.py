@@ -1,10 +1,10 @@
-"""Writes of one iteration of the event loop go out together at its end.
+"""Collects the writes of one iteration of the event loop, and sends them together at its end.
 
-A reader mostly sleeps, and to wake it is the dearest part of a write; a second write right after
-the first finds it awake. Up to an eighth less CPU time for a request: docs/performance.md.
+The reader of a socket mostly sleeps, and waking it is the dearest part of a write; a second write
+right after finds it awake. This saves up to an eighth of a request's CPU time: docs/performance.md.
 
-And it goes out in order: what must be `first`, the ledger's commands, before all else. So a settle
-is on its way before the answer that it is for, and no answer waits for that.
+It also keeps an order: the ledger's commands are sent `first`. So a settle is on its way before
+the answer that it belongs to, and no answer waits for it.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 MOST: Final = 16 * 1024
-"""Bytes for one connection that are put into one; what is larger is not copied."""
+"""Bytes for one connection that are joined to one write; larger data is not copied."""
 
 
 class Turns(Protocol):
-    """An event loop, as far as is needed here: it calls back at the end of this turn."""
+    """The part of an event loop that is needed: it calls back at the end of this iteration."""
 
     def call_soon(self, callback: Callable[[], None], /) -> object: ...
 
 
 class Outbox:
-    """Of one event loop."""
+    """The writes of one event loop."""
 
     def __init__(self, loop: Turns) -> None:
         self._at_its_end = loop.call_soon
@@ -32,7 +32,7 @@ class Outbox:
         self._due = False
 
     def first(self, send: Callable[[], None]) -> None:
-        """Is called once, before anything is written."""
+        """Call `send` once, before anything else is written."""
         self._first.append(send)
         if not self._due:
             self._due = True
@@ -54,7 +54,7 @@ class Outbox:
             self._at_its_end(self.flush)
 
     def close(self, transport: asyncio.WriteTransport) -> None:
-        """With all that is for it sent."""
+        """Close after sending all that is queued for it."""
         self._go_first()
         data = self._waiting.pop(transport, None)
         if data is not None:
@@ -62,7 +62,7 @@ class Outbox:
         transport.close()
 
     def flush(self) -> None:
-        """All of it, now. Who is gone is sent nothing."""
+        """Write everything now. Closing connections get nothing."""
         self._due = False
         if self._first:
             self._go_first()
@@ -72,7 +72,7 @@ class Outbox:
                 to.write(data)
 
     async def sent(self) -> None:
-        """Wait until all that is queued is out: for a writer that bypasses us."""
+        """Wait until everything queued is written: for a writer that bypasses us."""
         if self._due:
             await asyncio.sleep(0)
 
@@ -82,11 +82,11 @@ class Outbox:
 
 
 _of_loops: Final[WeakValueDictionary[int, Outbox]] = WeakValueDictionary()
-"""By the id of a loop that each keeps, and is kept itself by those who write."""
+"""By the id of the loop, which the outbox keeps alive; its writers keep the outbox alive."""
 
 
 def outbox(loop: asyncio.AbstractEventLoop | None = None) -> Outbox:
-    """That of the running loop, or of this one."""
+    """The outbox of this loop, or of the running one."""
     loop = loop or asyncio.get_running_loop()
     found = _of_loops.get(id(loop))
     if found is None:

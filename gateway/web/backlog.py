@@ -1,7 +1,7 @@
-"""Clients that do not read what is sent to them.
+"""Cuts off clients that do not read what is sent to them.
 
-What a client has not read waits in the kernel's buffer, and above that in ours, on which it is
-looked at here: nobody is told when the kernel's fills.
+Unread bytes wait in the kernel's buffer, and then in ours. Watching begins when there are some in
+ours: the kernel does not report how full its buffer is becoming.
 """
 
 import array
@@ -13,7 +13,7 @@ from gateway.web.idle import BUSY, Idle
 
 
 class Backlog:
-    """What waits for one client. It is cut off when it reads none of that for too long."""
+    """The unread bytes of one client, which is cut off when it reads none of them for too long."""
 
     _transport: asyncio.WriteTransport
 
@@ -23,27 +23,27 @@ class Backlog:
         self._size = 0
 
     def watch(self, transport: asyncio.WriteTransport) -> None:
-        """From now on, if anything waits. To be told when writing pauses and when it closes."""
+        """Watch, if anything waits. Call it when writing pauses, and when the transport closes."""
         self._transport = transport
         self._size = unread(transport)
         if self._size:
             self._unread.enter(self)
 
     def resume(self) -> None:
-        """Little is left. That matters only where nothing comes behind it."""
+        """Call it when writing resumes: the little that is left matters only for a closing one."""
         watched = self._size
         self.forget()
         if watched and self._transport.is_closing():
             self.watch(self._transport)
 
     def forget(self) -> None:
-        """The connection is lost, or somebody else's."""
+        """Stop watching: the connection is lost, or handed over."""
         self._size = 0
         self._unread.leave(self)
 
     def review(self) -> None:
-        """After so long: it has as long once more if it has read anything. Where more waits than
-        before, somebody has just added to it, which says nothing of that.
+        """The time is over: cut it off, unless it has read something, or something was added (then
+        nobody can tell). In both cases it gets as long again.
         """
         if unread(self._transport) != self._size:
             self.watch(self._transport)
@@ -60,6 +60,6 @@ def unread(transport: asyncio.WriteTransport) -> int:
     kernels = array.array("i", [0])
     try:
         fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, kernels)
-    except OSError:  # not every system tells
+    except OSError:  # not supported on every system
         return ours
     return ours + kernels[0]

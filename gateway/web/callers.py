@@ -1,4 +1,4 @@
-"""A tenant with the key it came with, and who holds a digest: what a keyring gives."""
+"""Callers, each a tenant with the key that it used, and the holders of keys' digests."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +13,7 @@ _NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class Caller:
-    """A tenant, and the key it came with; None where anybody may come."""
+    """A tenant, and the key that it used; None if anonymous."""
 
     def __init__(self, tenant: Tenant, key: Key | None) -> None:
         self.tenant = tenant
@@ -21,14 +21,14 @@ class Caller:
         self.key_id = key.id if key else ""
         self.organisation = tenant.organisation.name if tenant.organisation else ""
         self.name = f"{tenant.name}/{self.key_id}"
-        """Unlike that of any other."""
+        """Unique."""
         self.holder: Holder | None = None
         """Of its key."""
         self._own = self._purse(None, _NO_TAGS)
         self._varies = bool(tenant.user_budgets or tenant.tag_budgets)
 
     def purse(self, user: str | None, tags: Mapping[str, str] = _NO_TAGS) -> Purse:
-        """Every account that a request of this caller spends from."""
+        """All accounts that a request of this caller spends from."""
         if not self._varies:
             return self._own
         tenant = self.tenant
@@ -56,7 +56,7 @@ class Caller:
 
 
 def _per_call(tenant: Tenant) -> tuple[Account, ...]:
-    """The accounts of models and providers: those of the organisation first."""
+    """The accounts of models and providers, the organisation's first."""
     shared = tenant.organisation
     found = _of(shared, "", shared.timezone) if shared is not None else ()
     return (*found, *_of(tenant, tenant.name, tenant.timezone))
@@ -75,11 +75,12 @@ def _of(whose: Tenant | Organisation, owner: str, zone: str) -> tuple[Account, .
 
 
 class Holder:
-    """Whose a digest is, until when (Unix seconds), and its name among the keys last used.
+    """The holder of a key, known by its digest: valid `until` (Unix seconds), and its `name` in the
+    record of the keys last used.
 
-    `plain` is the SHA-256 that it is found by: of a peppered digest once its key has come. `who`
-    is made when the key first comes: for ten thousand keys at once that would take long. `held` is
-    what the keyring that has it puts there.
+    `plain` is the SHA-256 by which it is found; for a peppered digest only once the key was used.
+    `who` is made at first use: for ten thousand keys at once that would take long. `held` marks the
+    keyring that it belongs to.
     """
 
     __slots__ = ("_make", "digest", "held", "name", "peppered", "plain", "until", "who")
@@ -109,20 +110,20 @@ class Holder:
 
 
 def of_tenant(tenant: Tenant, key: Key) -> Holder:
-    """Of a key of the configuration."""
+    """The holder of a key in the configuration."""
     make, name = partial(_caller, tenant, key), f"{tenant.name}/{key.id}"
     return Holder(key.sha256, make, key.expires, name, peppered=key.peppered)
 
 
 def of_admin(record: KeyRecord) -> Holder:
-    """Of an admin key of the configuration."""
+    """The holder of an admin key in the configuration."""
     return stored(record, None, record.digest, None, f"/{record.id}")
 
 
 def stored(
     record: KeyRecord, tenant: Tenant | None, digest: str, until: float | None, name: str
 ) -> Holder:
-    """Of one of a record's digests. Without a tenant it is an admin key."""
+    """The holder for one of a record's digests; without a tenant, of an admin key."""
     make: Callable[[], Caller | Actor]
     if tenant is None:
         make = partial(Actor, record.id, record.scopes, record.tenant)

@@ -1,6 +1,7 @@
-"""Who asked: what it sent, and where its answer goes. Two kinds, by how its bytes come.
+"""The client of one request: what it sent, and where its answer goes.
 
-`hot` is HTTP/1.1 straight from the socket, `asgi` is any ASGI server. The door tells no difference.
+Implemented twice: `hot` is HTTP/1.1 on the socket itself, `asgi` is any ASGI server. To the door
+they are the same.
 """
 
 import asyncio
@@ -12,13 +13,13 @@ from gateway.web.session import Session
 
 Pairs: TypeAlias = list[tuple[bytes, bytes]]
 Lines: TypeAlias = bytes
-"""Headers as HTTP/1.1 writes them, each with the end of its line."""
+"""Headers as HTTP/1.1 lines, each with its CRLF."""
 
 _LINE: Final = b"%b: %b\r\n".__mod__
 
 
 def lines_of(pairs: Iterable[tuple[bytes, bytes]]) -> Lines:
-    """Raises ValueError for what is no header."""
+    """Raises ValueError for a header with a line break."""
     each = [*map(_LINE, pairs)]
     lines = b"".join(each)
     if lines.count(b"\n") != len(each) or lines.count(b"\r") != len(each):
@@ -27,7 +28,7 @@ def lines_of(pairs: Iterable[tuple[bytes, bytes]]) -> Lines:
 
 
 def pairs_of(lines: Lines) -> Pairs:
-    """The other way round."""
+    """The reverse of lines_of."""
     split = [line.partition(b": ") for line in lines.split(b"\r\n")[:-1]]
     return [(name, value) for name, _, value in split]
 
@@ -36,22 +37,22 @@ class Client(Protocol):
     """One request. Either `reply`, or `begin`, any number of `write` or `send`, and one `end`."""
 
     session: Session | None
-    """Whom the same headers, content-length aside, authenticated before on this connection; None
-    where they are to be read. Whoever reads them sets it.
+    """The caller that the same headers, content-length aside, authenticated before on this
+    connection; None if they are to be read. Set by whoever reads them.
     """
     whole: bytes | None
-    """The body, of any size, where all of it is here already."""
+    """The body, of any size, if all of it has arrived."""
     task: asyncio.Task[None]
-    """In which it is served."""
+    """The task that serves it."""
     is_gone: bool
     life: Life | None
-    """Of its request, from its beginning to its end. Who sees that the client goes away meanwhile
-    tells the door; who begins a life looks whether it is gone already.
+    """The life of its request, from beginning to end. When the client goes away meanwhile, the door
+    is called; whoever begins a life checks `is_gone`.
     """
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """As they came; names in lower case."""
+        """As received; names in lower case."""
         ...
 
     async def body(self, most: int) -> bytes:
@@ -62,25 +63,25 @@ class Client(Protocol):
         ...
 
     def reply(self, status: int, headers: Lines, body: bytes) -> bool:
-        """The whole answer; its length is told here. Whether it is out; else as `send`."""
+        """The whole answer; adds its content-length. False if `drain` must be awaited then."""
         ...
 
     async def begin(self, status: int, headers: Lines) -> None:
-        """An answer whose length is not known. It may wait for the first `write`."""
+        """Begin an answer of unknown length. Its head may wait for the first `write`."""
         ...
 
     def send(self, data: bytes) -> bool:
-        """At once. Whether more may be sent; else `drain` is to be awaited first."""
+        """Send at once. False if `drain` must be awaited before more is sent."""
         ...
 
     async def drain(self) -> None:
-        """Waits while the client is slower than we are."""
+        """Wait while the client reads more slowly than we send."""
         ...
 
     async def write(self, data: bytes) -> None:
-        """Both."""
+        """`send`, and `drain` if needed."""
         ...
 
     async def end(self, data: bytes) -> None:
-        """After all that was sent."""
+        """Send the last data, and end the answer."""
         ...

@@ -1,7 +1,7 @@
 """POST /v1/chat/completions: the hot door.
 
-Who is asking is settled before the body is read. A client that goes away cancels its request, or
-leaves it to be read on to its usage, as its route says.
+The caller is authenticated before the body is read. A client that disconnects cancels its request,
+or its answer is read on to its usage, as the route says.
 """
 
 import asyncio
@@ -57,11 +57,11 @@ _log: Final = logging.getLogger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What one configuration comes to. A request takes it once, when it comes, and keeps it."""
+    """What is made of one configuration. A request keeps the one it began with."""
 
     world: World
     keyring: Keyring
-    """This one's alone: who was let in by another's is met anew."""
+    """Of this configuration alone: callers that another authenticated are looked up again."""
     limits: Limits
     tags: Known
     shapes: Shapes = field(default_factory=Shapes)
@@ -74,36 +74,36 @@ class Door:
         self.now = now
         self.in_flight = InFlight(now.limits)
         self.draining = False
-        """/readyz says no; requests are still served, each as the last of its connection."""
+        """/readyz fails; requests are still served, each as the last of its connection."""
         self.aborting = False
         self.read = read_headers
-        """Reads each request's headers; tracing wraps it."""
+        """Reads the headers of each request; tracing wraps it."""
         self._leaving = Leaving()
 
     def abort(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
-        """Cut these off: each gets an error, settles, and ends."""
+        """Cancel these requests: each gets an error, settles, and ends."""
         self.aborting = True
         for task in [*tasks]:
             task.cancel(ShuttingDown.code)
 
     def shutdown_error(self, client: Client, error: asyncio.CancelledError) -> GatewayError:
-        """The error for one that our shutdown cancelled. Raises any other cancellation."""
+        """The error for a request that our shutdown cancelled. Raises any other cancellation."""
         if not self.aborting or client.task.uncancel() > 0:
             raise error
         return ShuttingDown("The gateway is being stopped; ask again.")
 
     def reconfigure(self, now: Generation) -> None:
-        """Whoever comes from here on is served by this one."""
+        """Serve new requests by this configuration."""
         self.now = now
         self.in_flight.limits = now.limits
 
     def client_gone(self, client: Client) -> None:
-        """A client has gone away."""
+        """Called when a client has disconnected."""
         if client.life is not None:
             self._leaving.client_gone(client, client.life)
 
     async def serve(self, client: Client) -> None:
-        """Answer a request, whatever becomes of it."""
+        """Answer a request, with an error if it fails."""
         now, known = self.now, client.session
         request_id = f"req_{now.world.new_id()}"
         session = life = stream = body = None
@@ -133,13 +133,13 @@ class Door:
                 if client.is_gone:
                     self._leaving.stop(client)
                 self.in_flight.release(session.slots)
-        except (Exception, asyncio.CancelledError) as met:  # noqa: BLE001 - all are told, or raised
+        except (Exception, asyncio.CancelledError) as met:  # noqa: BLE001 - answered, or raised
             await self._failed(met, client, request_id, session, life, stream)
             met.__traceback__ = None  # its frames hold this life, which holds it: a cycle
 
     async def _authenticate(self, client: Client) -> tuple[Generation, Session]:
-        """Authenticate. While a key that is not known yet is looked up, a new generation may take
-        over: then that one is asked.
+        """Authenticate. While an unknown key is looked up, the configuration may change: then the
+        new one is used.
         """
         now, known = self.now, client.session
         headers = self.read(client.headers, now.limits) if known is None else known.headers
@@ -162,7 +162,7 @@ class Door:
         life: Life | None,
         stream: ClientStream | None,
     ) -> None:
-        """Tell what became of a request. Raises what cancelled it, where nobody is to be told."""
+        """Answer with the error. Raises a cancellation that is not for the client to see."""
         if not isinstance(met, asyncio.CancelledError):
             error = _to_gateway_error(met, request_id)
         elif life is not None and self._leaving.was_cancelled(client):
@@ -198,7 +198,7 @@ def _begin(now: Generation, request_id: str, session: Session, body: bytes, clie
 
 
 def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, RequestTemplate]:
-    """Read a body that no template fits, and make one of it where that is worth it."""
+    """Read a body that fits no template, and make a template of it if it may be of use."""
     depth, caller = now.limits.json_depth, session.caller
     request, known = read_shaped(body, session.headers.extras, depth, now.shapes)
     route, ladder = find_ladder(now.world, request.model).of_tenant(caller.tenant.name)
@@ -222,7 +222,7 @@ def _read(now: Generation, session: Session, body: bytes) -> tuple[ChatRequest, 
 
 
 def _to_gateway_error(error: Exception, request_id: str) -> GatewayError:
-    """A bug of ours is told as no more than that, and logged whole."""
+    """The client learns no more of a bug than that there was one; the log has all of it."""
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, ConnectionAbortedError):
@@ -232,7 +232,7 @@ def _to_gateway_error(error: Exception, request_id: str) -> GatewayError:
 
 
 def _denied(world: World, request_id: str, session: Session | None, error: GatewayError) -> None:
-    """A request that never came to a life of its own still begins and ends once."""
+    """The events of a request that failed before its life began."""
     tenant = session.caller.tenant.name if session else "none"
     about = About(request_id, tenant, "other", stream=False)
     world.observe(Began(about))
@@ -240,7 +240,7 @@ def _denied(world: World, request_id: str, session: Session | None, error: Gatew
 
 
 def find_ladder(world: World, model: str) -> Ladder:
-    """What a name in `model` stands for. Raises UnknownModel."""
+    """The ladder for a name in `model`. Raises UnknownModel."""
     ladder = world.ladders.get(model)
     if ladder is None:
         raise UnknownModel(
@@ -259,8 +259,8 @@ def accept(headers: Headers, most: int) -> None:
 
 
 async def _body(client: Client, session: Session, most: int) -> bytes:
-    """The body, where it is not here yet or who asks was met just now."""
-    if client.session is None:  # else what it says of its length is another request's
+    """The body, if it has not all arrived, or the caller is new on this connection."""
+    if client.session is None:  # else these headers are of an earlier request
         accept(session.headers, most)
     client.session = session
     return await client.body(most)

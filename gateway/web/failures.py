@@ -1,4 +1,4 @@
-"""How FastAPI's doors tell that something is wrong: as OpenAI's error objects."""
+"""Errors of FastAPI's routes, as OpenAI error objects."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ _CHAT_ONLY: Final = (
     "/v1/chat/completions, and models: a client that asks the Responses API is to be set to chat "
     "completions."
 )
-"""Where the base_url is right: many clients ask the Responses API unless they are told not to."""
+"""If the base_url is right: many clients use the Responses API unless configured otherwise."""
 
 
 def _nothing(path: str) -> str:
@@ -32,7 +32,7 @@ def _nothing(path: str) -> str:
 
 
 def tell_failures(app: FastAPI, nothing: Callable[[str], str] = _nothing) -> None:
-    """Each error of the app in OpenAI's shape. `nothing` is the message of a 404, by its path."""
+    """Make an app's errors OpenAI error objects. `nothing` gives the message of a 404 by path."""
     app.add_exception_handler(GatewayError, _failed)
     app.add_exception_handler(HTTPException, partial(_no_such_door, nothing))
     app.add_exception_handler(ConnectionAbortedError, _gone)
@@ -49,7 +49,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    """Told as no more than that; the framework raises it again, for the server to log."""
+    """The client learns no more; the framework raises it again, for the server to log."""
     return await _failed(request, GatewayError("Internal error."))
 
 
@@ -70,7 +70,7 @@ async def _no_such_door(
 
 
 def _allowed(request: Request) -> str:
-    """Every method of the path: each may have a route of its own; the framework tells of one."""
+    """All methods of the path. Each may have its own route, and the framework names only one's."""
     app: FastAPI = request.app
     routes = [each for each in app.routes if isinstance(each, Route)]
     here = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]

@@ -1,4 +1,4 @@
-"""The headers that come in, and those that go out."""
+"""Request headers are read here, response headers written."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,16 +34,16 @@ _ORDINARY: Final = frozenset(
     b"x-stainless-package-version x-stainless-read-timeout x-stainless-retry-count "
     b"x-stainless-runtime x-stainless-runtime-version".split()
 )
-"""What OpenAI's SDKs send: none of them is ours."""
+"""Sent by OpenAI's SDKs: none of these is ours."""
 _DIGITS: Final = 15
-"""A length of more is too large in any case."""
+"""Of a content-length: one with more is too large in any case."""
 _PLAIN: Final = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
 _NAMED: Final = 32
 _NONE: Final[Mapping[str, str]] = {}
 _MOST: Final = 1_000
 _LONG: Final = 1_000
 _ways: Final[dict[tuple[str, str, str, int, int, str], str]] = {}
-"""Lines that tell who answered, and how it came to that."""
+"""Header lines that say who answered and why, by what they say."""
 
 
 def check_size(pairs: Iterable[tuple[bytes, bytes]]) -> None:
@@ -53,8 +53,8 @@ def check_size(pairs: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Headers:
-    """What is read of the headers; names are in lower case already. A parser may leave the white
-    space that a value may end in.
+    """What we use of the headers; names are in lower case. Some parsers leave white space at the
+    end of a value.
     """
     check_size(pairs)
     named = dict(pairs)
@@ -71,7 +71,7 @@ def read_headers(pairs: Sequence[tuple[bytes, bytes]], limits: Limits) -> Header
 
 
 def _extras(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    """A header that comes in several lines is a list in one, as any proxy may make of it."""
+    """Repeated headers are joined to a list, as any proxy may do."""
     lines: dict[str, list[str]] = {}
     for name, value in pairs:
         if name[:10] == _EXTRA:
@@ -81,13 +81,13 @@ def _extras(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
 
 
 def read_cache_control(pairs: Iterable[tuple[bytes, bytes]]) -> CacheControl:
-    """What the client says of answers that are kept; read only where a route keeps any."""
+    """The client's wishes about cached answers; read only for routes with a cache."""
     return parse_cache_control(value for name, value in pairs if name == b"cache-control")
 
 
 def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
-    """Which model answered, how it came to that, and what it cost, as `usd` says it: None of an
-    answer that flows. Raises ValueError for what is no header.
+    """Which model answered, why it did, and what that cost: `spent` as `usd` writes it, None while
+    the answer flows. Raises ValueError for a value that cannot be a header.
     """
     candidate, tab = reply.candidate, life.tab
     model = candidate.model
@@ -114,7 +114,7 @@ def reply_headers(life: Life, reply: Reply, spent: str | None) -> Lines:
 
 
 def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, reason: str) -> str:
-    """Remembered: nearly all answers of a model come in one of a few ways."""
+    """Cached: nearly all answers of a model come about in one of a few ways."""
     lines = lines_of(
         [
             (b"x-gateway-model", model.encode()),
@@ -133,7 +133,7 @@ def _way(model: str, provider: str, tier: str, attempts: int, escalations: int, 
 
 
 def _more(gone: Deprecation | None, reply: Reply, tab: Tab) -> Pairs:
-    """What few answers have."""
+    """Headers that few answers have."""
     headers: Pairs = []
     if gone is not None:
         headers.append((b"x-gateway-deprecated", b"use " + gone.use_instead.encode()))
@@ -146,7 +146,7 @@ def _more(gone: Deprecation | None, reply: Reply, tab: Tab) -> Pairs:
 
 
 def _warnings(warned: Sequence[Warned]) -> bytes:
-    """Such as "80% tenant usd/day": scopes and meters, but no name of anybody."""
+    """Such as "80% tenant usd/day": scopes and meters, but no names."""
     warnings = {
         f"{w.percent}% {w.account.scope} {w.budget.meter}/{w.budget.per}": 0 for w in warned
     }
@@ -154,7 +154,7 @@ def _warnings(warned: Sequence[Warned]) -> bytes:
 
 
 def _names(fields: tuple[str, ...]) -> bytes:
-    """Field names as a header. They are the client's own: an odd one is only counted."""
+    """Field names, for a header. The client chose them: unusual ones are only counted."""
     plain = [name for name in fields if _PLAIN.fullmatch(name)][:_NAMED]
     rest = len(fields) - len(plain)
     return ", ".join([*plain, f"{rest} more"] if rest else plain).encode()

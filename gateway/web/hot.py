@@ -1,11 +1,11 @@
-"""A client straight from its socket: HTTP/1.1 for the one path that is hot.
+"""HTTP/1.1 for the hot path, chat completions: a protocol of our own on the client's socket.
 
-A connection begins here. What is not the plainest of requests for a chat completion (another path
-or method, a body without a length, `Expect`) is handed to uvicorn's own protocol with
-every byte that came, and the connection stays there. So this speaks little HTTP, and all of it
-strictly: llhttp reads the heads, and the body is as long as it was said to be.
+Every connection begins here. The first request that is not a plain chat completion (another path
+or method, a body without a length, `Expect`) is handed over to uvicorn's protocol (plain.py), with
+all bytes that came, and the connection stays there. So little of HTTP is implemented here, and that
+strictly: llhttp parses the heads, and a body is exactly as long as its content-length.
 
-One request is answered at a time. Bytes of the next one wait, and the client is made to wait.
+One request is answered at a time. Bytes of the next are buffered, up to a limit.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ from gateway.web.plain import UNWANTED, PlainProtocol
 from gateway.web.session import Session
 from gateway.web.timeouts import ClientTimeouts
 
-_ASKS: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
+_REQUEST_LINE: Final = b"POST %b HTTP/1.1\r\n" % PATH.encode()
 _MAX_HEAD: Final = 64 * 1024
 _AHEAD: Final = 64 * 1024
-"""Bytes that may wait while a request is answered before the client is made to wait."""
+"""Bytes that are buffered while a request is answered; beyond that, reading is paused."""
 
 
 class HotProtocol(ResponseWriter):
-    """One connection, and the client of the request that is answered on it."""
+    """One connection; also the Client (client.py) of the request that is answered on it."""
 
     task: asyncio.Task[None]
-    """Serves each of its requests: one for each would cost it 0.5 to 1.6 us."""
+    """Serves all its requests: a task for each would cost 0.5 to 1.6 us."""
 
     def __init__(
         self,
@@ -61,26 +61,26 @@ class HotProtocol(ResponseWriter):
         self.is_gone = False
         self.life: Life | None = None
         self.since = BUSY
-        """While a request is being answered, too."""
+        """BUSY also while a request is being answered."""
         self._door = door
         self._timeouts = timeouts
         self._uvicorn = (config, server_state, app_state)
         self._heads = HeadParser()
         self._buffer = b""
-        """What came and is no part of a request yet."""
+        """Bytes received that are not part of a request yet."""
         self._incoming: IncomingBody | None = None
-        """The body, where it did not come whole."""
+        """The body, if it did not arrive together with its head."""
         self._next_request: asyncio.Future[None] | None = None
-        """What the task waits for between two requests."""
+        """What the task awaits between two requests."""
         self._request_pending = False
-        """The next came before it did."""
+        """The next request arrived before the task waited for it."""
         self._served = False
-        """Whether a task serves this connection."""
+        """Whether there is a task."""
         self._open = True
         """Whether the connection is still ours, and not uvicorn's."""
         self._reading = True
 
-    # What the transport tells
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -103,7 +103,7 @@ class HotProtocol(ResponseWriter):
             self._next(data)
 
     def eof_received(self) -> None:
-        """Nothing more will come: the connection closes, after what was answered already."""
+        """The client sends no more: close, after sending what is already answered."""
         self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,16 +116,16 @@ class HotProtocol(ResponseWriter):
         self.is_gone = True
         self._door.client_gone(self)
 
-    # What uvicorn tells
+    # Called by uvicorn
 
     def shutdown(self) -> None:
-        """Close, when the answer that is being given has ended."""
+        """Close, after the answer in progress if there is one."""
         if self.since is BUSY:
             self._keep = False
         elif not self._transport.is_closing():
             self._close()
 
-    # What the door does
+    # Called by the door
 
     async def body(self, most: int) -> bytes:
         body = self.whole
@@ -138,7 +138,7 @@ class HotProtocol(ResponseWriter):
     # Inside
 
     def _next(self, data: bytes) -> None:
-        """Take a request out of what came, as soon as its head is whole."""
+        """Start the next request, as soon as its head is complete."""
         heads = self._heads
         begins = 0 if self.session is None else heads.match(data)
         if not begins:
@@ -154,7 +154,7 @@ class HotProtocol(ResponseWriter):
         else:
             self._incoming = IncomingBody(heads.length, self._loop)
             if heads.length > UNWANTED:
-                self._keep = False  # told with the answer: the rest may not be waited for
+                self._keep = False  # the answer says so: the rest may be too long to wait for
             self._more(self._incoming, data[begins:])
         waiter, self._next_request = self._next_request, None
         if waiter is None:
@@ -163,9 +163,9 @@ class HotProtocol(ResponseWriter):
             waiter.set_result(None)
 
     def _new_head(self, data: bytes) -> int:
-        """Where the body begins. 0 when the head is not whole yet, or is none of ours."""
+        """Where the body begins; 0 if the head is incomplete, or was not ours and handed over."""
         ends = data.find(b"\r\n\r\n") + 4
-        ours = data.startswith(_ASKS) or _ASKS.startswith(data)
+        ours = data.startswith(_REQUEST_LINE) or _REQUEST_LINE.startswith(data)
         if ours and ends < 4 and len(data) <= _MAX_HEAD:
             self._buffer = data
             return 0
@@ -183,19 +183,19 @@ class HotProtocol(ResponseWriter):
         return ends
 
     async def _serve(self) -> None:
-        """Each request in its turn."""
+        """Serve the connection's requests, one after the other."""
         serve, future = self._door.serve, self._loop.create_future
         while self._open:
             if self._request_pending:
                 self._request_pending = False
-                await asyncio.sleep(0)  # others have their turn all the same
+                await asyncio.sleep(0)  # let other tasks run in between
             else:
                 waiter = self._next_request = future()
                 await waiter
-                if self._next_request is waiter:  # not for a request
+                if self._next_request is waiter:  # `_leave` woke us, not a request
                     break
             if self._drained is not None:
-                await self._drained  # who reads no answer is given no more
+                await self._drained  # a client that does not read gets no more answers
                 if self.is_gone:
                     break
             await serve(self)
@@ -207,7 +207,7 @@ class HotProtocol(ResponseWriter):
             self._close()
 
     def _more(self, incoming: IncomingBody, data: bytes) -> bytes:
-        """Some of the body, and what came behind it."""
+        """Take some of the body; returns what came behind it."""
         behind = incoming.feed(data)
         if incoming.discarding:
             if not incoming.left:
@@ -216,11 +216,11 @@ class HotProtocol(ResponseWriter):
                     self._close()
                     return b""
         elif not incoming.waited_for and incoming.size > _AHEAD:
-            self._set_reading(on=False)  # who is asking is not settled yet
+            self._set_reading(on=False)  # the caller is not authenticated yet
         return behind
 
     async def _rest_of(self, incoming: IncomingBody | None, most: int) -> bytes:
-        """All of the body, once it is here."""
+        """The whole body, once it has arrived."""
         if incoming is None or incoming.left + incoming.size > most:
             too_large(most)
         if self._transport.is_closing():
@@ -236,7 +236,7 @@ class HotProtocol(ResponseWriter):
             self._timeouts.bodies.leave(incoming)
 
     def _done(self) -> None:
-        """The answer is out. Before anything is awaited: the next request may be here already."""
+        """The answer was sent. Nothing may be awaited before: the next request may be buffered."""
         self.whole = None
         incoming = self._incoming
         if incoming is not None:
@@ -255,13 +255,13 @@ class HotProtocol(ResponseWriter):
                 self._next(data)
 
     def _end_connection(self) -> None:
-        """That was the last answer. Who is cut off while it sends may never read it."""
+        """Close, but not while the client sends: cut off, it may never read the last answer."""
         rest = self._incoming
         if rest is None or self._door.draining:
             self._close()
             return
         rest.is_last = True
-        self.since = self._loop.time()  # `idle` says for how long
+        self.since = self._loop.time()  # from now on `idle` limits it
         self._end_writing()
         self._set_reading(on=True)
 
@@ -271,7 +271,7 @@ class HotProtocol(ResponseWriter):
             (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _leave(self) -> None:
-        """The connection is nothing to us any more."""
+        """Stop tracking the connection: it is lost, or handed over."""
         self._open = False
         self.session = None  # now, not when the collector finds the cycle
         self._state.connections.discard(cast("HttpToolsProtocol", self))
@@ -282,19 +282,19 @@ class HotProtocol(ResponseWriter):
             waiter.set_result(None)  # to cancel it would leave a reference cycle
 
     def _hand_over(self, data: bytes) -> None:
-        """From now on the connection is uvicorn's."""
-        self._outbox.flush()  # that may pause us
+        """Give the connection to uvicorn's protocol."""
+        self._outbox.flush()  # this may call pause_writing
         self._leave()
         self._set_reading(on=True)
         theirs = PlainProtocol(self._door, self._timeouts, *self._uvicorn, self._loop)
         self._transport.set_protocol(theirs)
         theirs.connection_made(self._transport)
         if self._drained is not None:
-            theirs.pause_writing()  # the transport tells it once
+            theirs.pause_writing()  # the transport says it only once
         theirs.data_received(data)
 
 
 def hot(door: Door, timeouts: ClientTimeouts | None = None) -> type[asyncio.Protocol]:
-    """What uvicorn.Config takes as `http`."""
+    """A value for uvicorn.Config's `http`."""
     made = partial(HotProtocol, door, timeouts or ClientTimeouts(), Openings())
     return cast("type[asyncio.Protocol]", made)

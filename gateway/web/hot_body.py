@@ -1,4 +1,4 @@
-"""A body that does not come whole with its head."""
+"""A request's body that does not arrive together with its head."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ from gateway.web.idle import BUSY, PORTION
 
 
 class IncomingBody:
-    """`left` bytes of it are still to come, `size` have been kept. `since` its last portion began
-    to come; of no use before somebody waits for it.
+    """`left` bytes are still to come, `size` have been kept. `since` is when its latest portion
+    began (see idle.py); it counts only while somebody waits for the body.
     """
 
     __slots__ = ("_loop", "_parts", "_rest", "discarding", "is_last", "left", "since", "size")
@@ -17,9 +17,9 @@ class IncomingBody:
         self.size = 0
         self.since = BUSY
         self.discarding = False
-        """What is still to come is let pass."""
+        """What is still to come is dropped."""
         self.is_last = False
-        """The connection ends behind it."""
+        """The connection is closed after it."""
         self._loop = loop
         self._parts: list[bytes] = []
         self._rest: asyncio.Future[None] | None = None
@@ -29,7 +29,7 @@ class IncomingBody:
         return self._rest is not None
 
     def feed(self, data: bytes) -> bytes:
-        """Some of it. What came behind it is given back."""
+        """Take some of it; returns the bytes behind it."""
         behind = b""
         if len(data) > self.left:
             data, behind = data[: self.left], data[self.left :]
@@ -45,7 +45,7 @@ class IncomingBody:
         return behind
 
     async def whole(self) -> bytes:
-        """All of it, once it is here. To be asked once: its parts are joined and let go."""
+        """All of it, once it has arrived. Call it once: it keeps no copy."""
         if self.left:
             self._rest = self._loop.create_future()
             await self._rest
@@ -53,7 +53,7 @@ class IncomingBody:
         return b"".join(parts)
 
     def fail(self, error: Exception) -> None:
-        """Who waits for it is told."""
+        """Raise this in `whole`, if somebody waits."""
         if self._rest is not None and not self._rest.done():
             self._rest.set_exception(error)
 

@@ -1,5 +1,5 @@
-"""The heads of one connection's requests. A client says the same again, but for the length of the
-body: what llhttp has read once is not read again.
+"""Parses the request heads of one connection. A client mostly repeats its head, except for the
+content-length: what llhttp has parsed once is recognised, and not parsed again.
 """
 
 import re
@@ -15,8 +15,8 @@ _DIGITS: Final = 15
 
 
 class HeadParser:
-    """`headers` are those of the head that was parsed last, `keep_alive` is whether the connection
-    may be kept after it, and `length` is the body's, of the head that came last.
+    """`headers`, and `keep_alive` (may the connection be kept?), are of the head parsed last.
+    `length` is that of the latest body, in bytes.
     """
 
     __slots__ = (
@@ -36,17 +36,17 @@ class HeadParser:
         self.keep_alive = True
         self.length = 0
         self._before = b"\0"
-        """What comes before the length; as no head begins where none is remembered."""
+        """The remembered head up to the length; no head begins with a NUL."""
         self._after = b""
         self._first = self._tail = slice(0)
-        """Of what comes: as much as came before the length, and from there as far as the head may
-        reach. To cut and compare takes a sixth less than `startswith` and `find` within bounds.
+        """Of new data: as many bytes as `_before` has, and from there as far as the head may reach.
+        Slicing and comparing takes a sixth less than `startswith` and `find` within bounds.
         """
         self._behind = 0
         """Bytes behind the length."""
 
     def match(self, data: bytes) -> int:
-        """Where the body begins, behind the same head as the last; 0 where it is none."""
+        """Where the body begins, if the head is the remembered one; else 0."""
         if data[self._first] == self._before:
             length, after, _ = data[self._tail].partition(self._after)
             if after and length.isdigit():
@@ -56,14 +56,14 @@ class HeadParser:
         return 0
 
     def parse(self, head: bytes) -> bool:
-        """False when this is not as plain as we want it."""
+        """False for a head that is invalid, or not plain enough for the hot path."""
         self.headers = []
         self._before = b"\0"
         self._parser = parser = HttpRequestParser(self)
         try:
             parser.feed_data(head)
         except HttpParserUpgrade:
-            pass  # we stay with what we speak
+            pass  # we stay with HTTP/1.1
         except HttpParserError:
             return False
         finally:
@@ -73,17 +73,17 @@ class HeadParser:
         if length is None or not _ODD.isdisjoint(named):
             return False
         self.length = int(length)
-        # Who traces its requests says something new in each, and is to be heard in each.
+        # A traceparent differs from request to request, and each must be read.
         if self.keep_alive and b"traceparent" not in named:
             self._remember(head)
         return True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As the parser tells them."""
+        """Called by the parser."""
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Asked now: with the end of the body, which may be empty, the parser forgets it."""
+        """Read here: at the end of the body, which may be empty, the parser forgets it."""
         self.keep_alive = self._parser.should_keep_alive()
 
     def _remember(self, head: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Connections that wait for a request, for the rest of one, or to be read from."""
+"""Time limits of connections that wait: for a request, for the rest of one, or to be read."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Any, Final, Protocol
 
 PORTION: Final = 64 * 1024
 BUSY: Final = inf
-"""`since` of who does not wait."""
+"""`since` of a connection that does not wait."""
 _LOOK_S: Final = 1.0
 
 
 class Waiting(Protocol):
     since: float
-    """When it began to wait, by the loop's clock; BUSY while it does not. It may say so itself."""
+    """When it began to wait, by the loop's clock; BUSY while it does not. It may set it itself."""
 
 
 class Idle:
-    """Ends those that have waited for more seconds than `most` says, a second later at most. One
-    timer is for all of them: one for each would cost a request a microsecond. To look at ten
-    thousand takes half a millisecond.
+    """Calls `end` for each that has waited for longer than `most` seconds, at most a second late.
+    One timer serves all: one for each would cost a microsecond a request. Checking ten thousand
+    takes half a millisecond.
     """
 
     _loop: asyncio.AbstractEventLoop
@@ -31,7 +31,7 @@ class Idle:
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, waiting: Waiting) -> None:
-        """It waits from now on."""
+        """It begins to wait now."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
             self._timer = self._loop.call_later(_LOOK_S, self._look)
@@ -39,7 +39,7 @@ class Idle:
         self._waiting.add(waiting)
 
     def leave(self, waiting: Waiting) -> None:
-        """It is not looked at any more."""
+        """Do not check it any more."""
         self._waiting.discard(waiting)
 
     def _look(self) -> None:
@@ -48,5 +48,5 @@ class Idle:
         for each in [each for each in self._waiting if each.since <= long_ago]:
             self._waiting.discard(each)
             self._end(each)
-        if self._waiting and self._timer is None:  # one that was ended may have entered again
+        if self._waiting and self._timer is None:  # `end` may have entered another
             self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -7,7 +7,7 @@ from gateway.core.snapshot import Limits
 
 
 class Slots:
-    """One key's. Whoever comes with that key holds on to them."""
+    """How many requests of one key are being served. Sessions of the key refer to it."""
 
     __slots__ = ("__weakref__", "taken")
 
@@ -16,7 +16,7 @@ class Slots:
 
 
 class InFlight:
-    """All of them. A key is known as long as somebody holds its seats."""
+    """All requests. A key is forgotten when no session refers to its slots."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -1,6 +1,6 @@
-"""Keeps a keyring as its store is: what one replica changes, the others know soon.
+"""Keeps a keyring up to date with its store: changes by one replica soon reach the others.
 
-What is known goes on working while the store cannot be reached.
+Known keys go on working while the store cannot be reached.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from gateway.core.ports import Clock
 from gateway.web.keys import Keyring
 
 EVERY_S: Final = 0.25
-"""How often the store is asked for its version: a revoked key works so long at most, and as long
-as an answer takes."""
+"""How often the store is asked for changes: a revoked key works that much longer, and as long as
+the store takes to answer."""
 GAP_S: Final = 0.02
-"""Between two asks for unknown keys, however many come: junk costs the store 50 reads a second."""
+"""Between two looks for unknown keys, however many come: junk costs the store 50 reads a second."""
 TOUCH_S: Final = 60.0
 _AT_ONCE: Final = 500
-"""Keys that are taken in before anybody else has a turn: some three milliseconds."""
+"""Keys that are added in one turn of the event loop: some three milliseconds."""
 
 _log: Final = logging.getLogger("gateway")
 
@@ -53,7 +53,7 @@ class KeyWatch:
         keyring.look = self.look
 
     def reconfigure(self, keyring: Keyring) -> None:
-        """From now on it is this one that is kept; it begins with what the other one knows."""
+        """Keep this keyring from now on; it starts with the keys of the former one."""
         keyring.catch_up(self._keyring.records)
         keyring.look = self.look
         self._owed |= self._keyring.used()
@@ -68,12 +68,12 @@ class KeyWatch:
             await self._sleep(EVERY_S)
 
     async def refresh(self) -> bool:
-        """Learn what has changed. False when the store cannot be asked."""
+        """Apply the store's changes. False when the store cannot be asked."""
         async with self._lock:
             return await self._refresh()
 
     async def look(self) -> bool:
-        """The same, begun after this was called, shared by all who wait for it."""
+        """A refresh that begins after this call, shared by all that wait for it."""
         if self._next is None:
             self._next = asyncio.create_task(self._soon())
             self._looks.add(self._next)
@@ -81,7 +81,7 @@ class KeyWatch:
         return await asyncio.shield(self._next)
 
     async def touch(self) -> None:
-        """Note which keys were used in the last minute, or as long as the store was away."""
+        """Record which keys were used in the last minute, or while the store was unreachable."""
         self._touched = self._clock()
         self._owed |= self._keyring.used()
         if not self._owed:
@@ -94,7 +94,7 @@ class KeyWatch:
         self._owed = set()
 
     async def aclose(self) -> None:
-        """Note what was used since, and wait for nobody."""
+        """Record what was used since; pending looks are cancelled."""
         for look in self._looks:
             look.cancel()
         if self._looks:
@@ -106,7 +106,7 @@ class KeyWatch:
         if wait_s > 0:
             await self._sleep(wait_s)
         async with self._lock:
-            self._next = None  # who comes from now on waits for another
+            self._next = None  # later callers wait for another
             return await self._refresh()
 
     async def _refresh(self) -> bool:
@@ -128,7 +128,7 @@ class KeyWatch:
         return True
 
     async def _put(self, records: Sequence[KeyRecord]) -> None:
-        """New or changed ones, some at a time: requests go on in between."""
+        """Add new or changed keys, some at a time: requests are served in between."""
         for start in range(0, len(records), _AT_ONCE):
             for record in records[start : start + _AT_ONCE]:
                 if self._keyring.records.get(record.id) != record:

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer key to its tenant and the purse it spends from."""
+"""Authenticates callers: from a bearer key to its tenant, and the purse it spends from."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -26,8 +26,8 @@ def _no_clock() -> float:
 class Keyring:
     """Keys are known by their digests only: they are long and random, so these need no salt.
 
-    `wall` gives Unix seconds; without it, keys that end are over. `look` waits until a key that
-    was made before is here, too; false when that cannot be told.
+    `wall` gives Unix seconds; without it, keys with an end have expired. `look` waits until all
+    keys that the store has now are known here; it gives False when the store cannot be asked.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Keyring:
                 self._anybody = Caller(tenant, None)
         self._fixed += map(of_admin, admins)
         self._mark = object()
-        """On every holder that is found here."""
+        """Marks the holders of this keyring."""
         self._plain: dict[bytes, Holder] = {}
         self._peppered: dict[bytes, Holder] = {}
         self.replace(())
 
     def known(self, authorization: bytes) -> Caller | None:
-        """Whose key this Authorization header carries; None when none is known here yet."""
+        """The caller of an Authorization header; None if its key is not known yet."""
         found = self._holder(authorization)
         if found is None:
             return None
@@ -69,7 +69,7 @@ class Keyring:
         return who if isinstance(who, Caller) else None
 
     def still_valid(self, caller: Caller) -> bool:
-        """Whether its key, by which it was found before, is as good as it was then."""
+        """Whether the key of a caller that was found earlier is still good."""
         holder = caller.holder
         if holder is None or holder.held is not self._mark:
             return False
@@ -79,9 +79,9 @@ class Keyring:
         return True
 
     async def admit(self, authorization: bytes) -> Caller:
-        """Whose key it is when it was not known yet: it may have been made just now, elsewhere.
+        """The caller, even if its key is not known yet: another replica may have just made it.
 
-        Raises Unauthenticated, or KeysDown when that cannot be told.
+        Raises Unauthenticated, or KeysDown if the store cannot be asked.
         """
         found = self._holder(authorization)
         if found is not None and isinstance(found.who, Caller):
@@ -91,7 +91,7 @@ class Keyring:
         return self.caller(authorization)
 
     async def admit_admin(self, authorization: bytes) -> Actor:
-        """The same of an admin key."""
+        """The same for an admin key."""
         found = self._holder(authorization)
         if found is None and authorization:
             await self._looked(authorization)
@@ -101,7 +101,7 @@ class Keyring:
         raise Unauthenticated("The admin API needs an admin key: 'Authorization: Bearer <key>'.")
 
     def caller(self, authorization: bytes) -> Caller:
-        """Whose key this Authorization header carries. Raises Unauthenticated."""
+        """The caller of an Authorization header. Raises Unauthenticated."""
         found = self.known(authorization) or self._anybody
         if found is not None:
             return found
@@ -113,7 +113,7 @@ class Keyring:
         raise Unauthenticated("The API key is not known here.")
 
     def put(self, record: KeyRecord) -> None:
-        """A key of the store, new or changed."""
+        """Add a key of the store, new or changed."""
         if record.id in self.records:
             self.drop(record.id)
         self.records[record.id] = record
@@ -124,7 +124,7 @@ class Keyring:
             self._stored[record.id] = holders
 
     def drop(self, key_id: str) -> None:
-        """A key of the store that is gone."""
+        """Remove a key that the store no longer has."""
         self.records.pop(key_id, None)
         for holder in self._stored.pop(key_id, ()):
             holder.held = None
@@ -134,7 +134,7 @@ class Keyring:
                 del self._plain[holder.plain]
 
     def replace(self, records: Iterable[KeyRecord]) -> None:
-        """All keys of the store, in place of what was known of it."""
+        """Replace all keys of the store."""
         self._plain, self._peppered, self._stored, self.records = {}, {}, {}, {}
         self._mark = object()
         for holder in self._fixed:
@@ -143,7 +143,7 @@ class Keyring:
             self.put(record)
 
     def catch_up(self, records: Mapping[str, KeyRecord]) -> None:
-        """Be as another keyring is, whose records these are."""
+        """Take over the records of another keyring."""
         for key_id in self.records.keys() - records.keys():
             self.drop(key_id)
         for key_id, record in records.items():
@@ -151,7 +151,7 @@ class Keyring:
                 self.put(record)
 
     def used(self) -> set[str]:
-        """The names of keys that were used since this was last asked."""
+        """The names of keys that were used since the last call."""
         used, self._used = self._used, set()
         return used
 
@@ -174,8 +174,8 @@ class Keyring:
         return found
 
     def _lookup_peppered(self, key: bytes, plain: bytes) -> Holder | None:
-        """A peppered key that has not come before: from now on it is found by its SHA-256, since
-        an HMAC for each request would cost more than all the rest.
+        """Find a peppered key that was not used before. From now on it is found by its SHA-256: an
+        HMAC for each request would cost more than all the rest.
         """
         if self._pepper is None:
             return None
@@ -188,14 +188,14 @@ class Keyring:
         return found
 
     async def _looked(self, authorization: bytes) -> None:
-        """Wait for news of the store, where the key may be one of it: those are all made by us, and
-        a look takes as long as 20 requests. Raises KeysDown when it may be good all the same.
+        """Read the store again, if the key may be in it: we made all of those, and a look takes as
+        long as 20 requests. Raises KeysDown if the key may still be good.
         """
         if authorization[7:].strip().startswith(_OURS) and not await self.look():
             raise KeysDown("Whether this API key is good cannot be told now.")
 
     def _hold(self, holder: Holder) -> None:
-        """What comes first stays: a key of the configuration."""
+        """The first holder of a digest stays: keys of the configuration come first."""
         holder.held = self._mark
         if holder.peppered:
             self._peppered.setdefault(holder.digest, holder)
@@ -203,7 +203,7 @@ class Keyring:
             self._plain.setdefault(holder.digest, holder)
 
     def _holders_of(self, record: KeyRecord) -> tuple[Holder, ...]:
-        """A holder for the key, and for each former one. None for a tenant that is no more."""
+        """Holders for the key and each former one; none if its tenant does not exist any more."""
         admin = record.scopes.admin
         tenant = None if admin else self._tenants.get(record.tenant)
         if tenant is None and not admin:

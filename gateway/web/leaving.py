@@ -1,4 +1,4 @@
-"""Clients that go away before their answers have ended."""
+"""Clients that disconnect before their answers have ended."""
 
 import asyncio
 from typing import Final
@@ -7,17 +7,17 @@ from gateway.handle import Life
 from gateway.web.client import Client
 
 _DRAINS: Final = 100
-"""How many answers are read on at once for clients that are gone."""
+"""How many answers at once are read on for disconnected clients."""
 
 
 class Leaving:
-    """What becomes of a request whose client goes away: it is cancelled, now or after a while in
-    which its answer is read on.
+    """Cancels the requests of clients that disconnect: at once, or, if the route says so, after a
+    while in which the answer is read on, up to its usage.
     """
 
     def __init__(self) -> None:
         self._timers: dict[Client, asyncio.TimerHandle] = {}
-        """Of those that are read on."""
+        """Of the requests that are read on."""
 
     def client_gone(self, client: Client, life: Life) -> None:
         for_s = life.abandon() if len(self._timers) < _DRAINS else 0.0
@@ -28,11 +28,11 @@ class Leaving:
             client.task.cancel()
 
     def was_cancelled(self, client: Client) -> bool:
-        """Whether that is why the task was cancelled, and nothing else."""
+        """Whether the task was cancelled because the client left, and for no other reason."""
         return client.is_gone and client.task.uncancel() == 0
 
     def stop(self, client: Client) -> None:
-        """Its life has ended."""
+        """Call it when the request's life has ended."""
         timer = self._timers.pop(client, None)
         if timer is not None:
             timer.cancel()

@@ -1,4 +1,4 @@
-"""What holds for all paths that are not hot: an id in each answer, and how large headers may be."""
+"""For all paths off the hot one: an id in each answer, and the limit of the headers' size."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ from gateway.web.headers import check_size
 
 
 class Named:
-    """An app whose every answer has an id, and whose requests get an error where our shutdown, or
-    the size of their headers, ends them.
+    """Wraps an app: each answer gets a request id, and requests that our shutdown or the size of
+    their headers ends get an error.
     """
 
     def __init__(self, door: Door, app: ASGIApp) -> None:

@@ -1,8 +1,8 @@
-"""A client's bytes to a ChatRequest, or one clear error that names the field.
+"""Parses a request body to a ChatRequest, or raises one clear error that names the field.
 
-The body is split once into undecoded top-level fields, which go upstream as they came; beside
-that, the fields that we route on, or that every provider types alike, are checked. Of a body whose
-shape came before only the messages are read; see shapes.py.
+The body is split once into undecoded top-level fields, which are sent upstream unchanged. The
+fields that we route on, or that have the same type for every provider, are also checked. If the
+shape of a body is known, only its messages are parsed; see shapes.py.
 """
 
 import re
@@ -28,11 +28,11 @@ _MAX_USER: Final = 256
 _MAX_CHOICES: Final = 128
 _MAX_FIELDS: Final = 1_000
 _MAX_VALUES: Final = 100_000
-"""Objects and arrays in a body: ten megabytes of empty ones would take seconds to read."""
+"""Objects and arrays in a body: ten megabytes of empty ones would take seconds to parse."""
 _MOST_IN_MESSAGES: Final = _MAX_VALUES - LONGEST
-"""Beside so many there is room for those of any shape that is kept,"""
+"""With at most so many in the messages, those of any kept shape fit within _MAX_VALUES,"""
 _FEW: Final = _MOST_IN_MESSAGES * BYTES_EACH
-"""and in so many bytes of talk there are no more."""
+"""and so many bytes of plain messages contain no more than that."""
 _TOO_DEEP: Final = "The body nests deeper than {} levels."
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LONE_SURROGATE: Final = re.compile(
@@ -40,7 +40,7 @@ _LONE_SURROGATE: Final = re.compile(
 )
 """The first half of a pair, in an escape that is not itself escaped."""
 _LOOKED_THROUGH: Final = 1_000_000
-"""Bytes of a body at fault: some 30 ms."""
+"""Bytes of an invalid body that are searched: some 30 ms."""
 _NO_TEXT: Final = bytes(set(range(256)) - set(b'{}[]"'))
 _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 """A bracket as the signed byte that it adds to the depth."""
@@ -51,7 +51,7 @@ class _StreamOptions(Struct):
 
 
 class _Beside(Struct, kw_only=True):
-    """The fields whose types we check, beside messages; all else is the provider's to judge."""
+    """The fields whose types we check, besides messages; the provider judges all others."""
 
     model: str
     stream: bool | None = None
@@ -97,7 +97,7 @@ def read_request(
     body: bytes, headers: Mapping[str, str], json_depth: int, shapes: Shapes | None = None
 ) -> ChatRequest:
     """The request, checked. `headers` are the client's x-gateway-* ones, without that prefix.
-    `shapes` are what came before, under the same `json_depth`.
+    `shapes` are known from requests under the same `json_depth`.
     """
     return read_shaped(body, headers, json_depth, shapes)[0]
 
@@ -105,7 +105,7 @@ def read_request(
 def read_shaped(
     body: bytes, headers: Mapping[str, str], json_depth: int, shapes: Shapes | None
 ) -> tuple[ChatRequest, Known | None]:
-    """The same, with what was known of its shape."""
+    """The request, and its shape if that was known."""
     known = None if shapes is None else shapes.find(body)
     request = None
     if known is not None:
@@ -118,8 +118,8 @@ def read_shaped(
 
 
 def read_again(known: Known, extras: Extras, body: bytes, json_depth: int) -> ChatRequest | None:
-    """A body of a shape that is known. None where it is none, and for any fault: who reads the
-    whole tells it.
+    """Parse a body of a known shape. None if it has another, and for any fault: parsing the whole
+    body names it.
     """
     if not body.startswith(known.begins) or not body.endswith(known.ends):
         return None
@@ -135,9 +135,9 @@ def read_again(known: Known, extras: Extras, body: bytes, json_depth: int) -> Ch
 
 
 def _look_closer(messages: bytes, seen: Look | None, depth: int) -> Look | None:
-    """At messages that are no plain talk, or very many. None for any fault.
+    """Check messages that are not plain text, or very many. None for any fault.
 
-    All text in them is decoded, so it is UTF-8, too.
+    Decoding them also checks that they are UTF-8.
     """
     if _may_nest(messages, depth) and _overgrown(messages, depth, _MOST_IN_MESSAGES) is not None:
         return None
@@ -191,8 +191,8 @@ def _read_whole(
 
 
 def _checked(body: bytes, fields: Mapping[str, Raw]) -> tuple[_Beside, Look]:
-    """The fields that we type, messages and tools decoded whole: nobody meets a number that is
-    beyond all bounds later on, when money is held.
+    """The fields that we type. Messages and tools are decoded completely: a number that is out of
+    range must not turn up later, when money is held.
     """
     beside = {name: raw for name, raw in fields.items() if name != "messages"}
     try:
@@ -219,7 +219,7 @@ def _why_unreadable(body: bytes, error: Exception) -> str:
 
 
 def _wrong_field(body: bytes) -> NoReturn:
-    """Refuse the first that is wrong, in the body's order."""
+    """Refuse the first field that is wrong, in the body's order."""
     try:
         _check.decode(body)
     except msgspec.ValidationError as error:
@@ -230,7 +230,7 @@ def _wrong_field(body: bytes) -> NoReturn:
 
 
 def _wrong_message(messages: Sequence[Message]) -> None:
-    """Refuse the first that is wrong."""
+    """Refuse the first message that is wrong."""
     for at, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
         if type(role) is not str or role not in ROLES:
@@ -267,8 +267,8 @@ def _limits(beside: _Beside) -> int | None:
 
 
 def _may_nest(text: bytes, depth: int) -> bool:
-    """Whether so many brackets open, wherever. Few are found in a twentieth of the time that it
-    takes to count them, and of many no more are looked at than that.
+    """Whether there are more opening brackets than `depth`, in strings or not. Searching for so few
+    takes a twentieth of the time that counting all would.
     """
     left = depth
     for bracket in (b"{", b"["):

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 for each connection that is not hot. What is no HTTP is told in our words."""
+"""uvicorn's HTTP/1.1, for connections off the hot path; its errors are OpenAI error objects."""
 
 import asyncio
 from functools import partial
@@ -22,21 +22,21 @@ from gateway.web.timeouts import ClientTimeouts
 
 _TYPE: Final = (b"content-type", b"application/json")
 _VAIN: Final = 2 * MAX_HEADERS
-"""Bytes that may come and be no part of a body, in whole reads: heads, and what ends chunks. The
-parser keeps them all, as fifteen times as many.
+"""Bytes that may come outside of bodies before a head is complete: heads, and the lines of chunks.
+The parser keeps them, in fifteen times the memory.
 """
 UNWANTED: Final = 16 * 1024 * 1024
-"""Bytes of a body that are let pass when its request is refused, and the connection kept. After a
-longer one it is not: its client sees the end, and what it still sends is dropped. One that is cut
-off while it sends may never read why.
+"""Bytes of a refused request's body that are read and dropped, so that the connection is kept. With
+a longer body it is not: we end our side, and drop what still comes. A client that is cut off while
+it sends may never read the answer.
 """
 _BEHIND: Final = 100
-"""Requests that may wait for their turn: each takes a hundred times the bytes that ask for it."""
+"""Pipelined requests that may wait: each takes a hundred times its bytes in memory."""
 
 
-class _Staying(HttpRequestParser):
-    """Goes on in HTTP/1.1 with who asks for another protocol: Java's HTTP client asks for h2c, and
-    so may curl. httptools would pass over the body, so that the head is read again without that.
+class _NoUpgradeParser(HttpRequestParser):
+    """Ignores requests to upgrade to another protocol: Java's HTTP client asks for h2c, and so may
+    curl. httptools would skip the body, so the head is parsed again without the `upgrade` header.
     """
 
     def __init__(self, protocol: "PlainProtocol") -> None:
@@ -54,39 +54,40 @@ class _Staying(HttpRequestParser):
             except HttpParserUpgrade as met:
                 head, self._protocol.again = self._protocol.again, b""
                 if not head:
-                    return  # a CONNECT: nothing behind it is for us, and it is told so
+                    return  # a CONNECT, which is refused: what follows is not for us
                 data = head + data[met.args[0] :]
-                self._begin()  # behind a `connection: close` it would read no more
+                self._begin()  # behind `connection: close` it would parse no more
             else:
                 return
 
 
 class PlainProtocol(HttpToolsProtocol):
-    """One connection. What it cannot read is refused as an OpenAI error object."""
+    """One connection. Invalid HTTP is refused with an OpenAI error object."""
 
     again = b""
-    """A head that is to be read again, without what asks for another protocol."""
+    """A head to be parsed again, without its `upgrade` header."""
     since: float
     _begun = False
-    """A head is to come, or to become whole: it may take as long as a connection may be idle."""
+    """Whether a head is awaited, or incomplete: it may take as long as a connection may be idle."""
     _vain = 0
+    """Bytes received since the last that belonged to a body, or ended a head."""
     _served: RequestResponseCycle | None = None
-    """What is being answered; `cycle` is what came last, and may have to wait for its turn."""
+    """The request being answered; `cycle` is the latest, which may still wait for its turn."""
     _in_body = False
-    """Whether some of the body of `cycle` is still to come."""
+    """Whether the body of `cycle` is incomplete."""
     _fault: GatewayError | None = None
-    """What ends the connection, once all that came before it is answered."""
+    """The error to end the connection with, once all earlier requests are answered."""
     _unwanted = 0
-    """Bytes that came of a body whose request is answered."""
+    """Bytes of a body that came after its request was answered."""
     _drops = False
-    """Whatever still comes."""
+    """Whether all further input is dropped."""
 
     def __init__(self, door: Door, timeouts: ClientTimeouts, *its: Any, **more: Any) -> None:
         super().__init__(*its, **more)
         self.door = door
         self.idle = timeouts.idle
         self.backlog = Backlog(timeouts.unread)
-        self.parser = _Staying(self)
+        self.parser = _NoUpgradeParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -96,7 +97,7 @@ class PlainProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._drops:
             return
-        self._vain += len(data)  # unless something comes of it
+        self._vain += len(data)  # the callbacks reset it
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -111,7 +112,7 @@ class PlainProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_body:  # else it is a trailer, which may say nothing of who asks for what
+        if not self._in_body:  # not a trailer, which could otherwise replace the key
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -121,7 +122,7 @@ class PlainProtocol(HttpToolsProtocol):
             self._unwanted += len(body)
             if self._unwanted > UNWANTED:
                 self._end_writing()
-                raise BufferError  # the parser goes no further
+                raise BufferError  # stops the parser
 
     def on_headers_complete(self) -> None:
         self._vain = 0
@@ -136,7 +137,7 @@ class PlainProtocol(HttpToolsProtocol):
         self._begun = False
         self.idle.leave(self)
         if self.parser.get_http_version() < "1.1":
-            self.expect_100_continue = False  # it knows no 100
+            self.expect_100_continue = False  # it has no status 100
         super().on_headers_complete()
         self._in_body = True
         if method == b"CONNECT":
@@ -148,9 +149,9 @@ class PlainProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Uvicorn calls this, and begins with what waits behind it."""
+        """Uvicorn calls this; its own method starts the next pipelined request."""
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # `idle` says how long, and a timer would keep us
+        self._unset_keepalive_if_required()  # `idle` limits it; a timer would refer to us
         if self.transport.is_closing():
             self.backlog.watch(self.transport)
         elif self._fault is not None:
@@ -167,18 +168,18 @@ class PlainProtocol(HttpToolsProtocol):
         self.backlog.resume()
 
     def shutdown(self) -> None:
-        """Uvicorn calls this, and `idle`."""
+        """Called by uvicorn, and by `idle`."""
         super().shutdown()
         if self.transport.is_closing():
             self.backlog.watch(self.transport)
 
     def retire(self) -> None:
-        """Close behind the next answer whose head is not out yet: it says so."""
+        """Close after the next answer whose head is not sent yet, which says so."""
         if self._served is not None and not self._served.response_started:
             self._served.keep_alive = False
 
     def eof_received(self) -> None:
-        """Nothing more will come: the connection closes, as the event loop would have it."""
+        """The client sends no more: close, which is the event loop's default, too."""
         self.transport.close()
         self.backlog.watch(self.transport)
 
@@ -198,7 +199,7 @@ class PlainProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(run, app, cycle))
 
     def send_400_response(self, msg: str) -> None:
-        """Uvicorn calls this, and words `msg`."""
+        """Called by uvicorn, with its own message."""
         if self._drops:
             return
         if len(self.pipeline) >= _BEHIND:
@@ -206,8 +207,8 @@ class PlainProtocol(HttpToolsProtocol):
         self._refuse(InvalidRequest(msg))
 
     def _refuse(self, error: GatewayError) -> None:
-        """The connection ends with it, behind the answers to all requests that came whole."""
-        self._fault, self._drops = error, True  # nobody knows where another request begins
+        """End the connection with this error, after the answers to all complete requests."""
+        self._fault, self._drops = error, True  # where the next request begins is unknown
         cycle = self.cycle
         if not self._in_body:
             self._end_if_answered(error)
@@ -225,21 +226,21 @@ class PlainProtocol(HttpToolsProtocol):
         if error is not None:
             self._tell(error)
         if self._served is not None:
-            self._served.disconnected = True  # of what it still says nothing is sent
+            self._served.disconnected = True  # it sends nothing more
         self.transport.close()
         self.backlog.watch(self.transport)
 
     def _linger(self) -> bool:
-        """Whether the client is still sending what it is answered."""
+        """Keep a closing connection open while its client still sends the request. True if so."""
         if not self._in_body or self._served is not self.cycle or self.door.draining:
             return False
         self._end_writing()
         return True
 
     def _end_writing(self) -> None:
-        """The client sees the end, and may send on for as long as a connection may be idle."""
+        """Tell the client that no more comes; drop its input until `idle` ends the connection."""
         self._drops = True
-        if self.transport.can_write_eof():  # TLS has no such half
+        if self.transport.can_write_eof():  # not with TLS
             self.transport.write_eof()
 
     def _tell(self, error: GatewayError) -> None:
@@ -256,6 +257,6 @@ class PlainProtocol(HttpToolsProtocol):
 
 
 def plain(door: Door, timeouts: ClientTimeouts | None = None) -> type[asyncio.Protocol]:
-    """What uvicorn.Config takes as `http`, for a face without a hot path; `door` is another's."""
+    """A value for uvicorn.Config's `http`, for an app without a hot path (the admin API)."""
     made = partial(PlainProtocol, door, timeouts or ClientTimeouts())
     return cast("type[asyncio.Protocol]", made)

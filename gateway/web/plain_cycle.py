@@ -1,4 +1,4 @@
-"""How uvicorn serves one request off the hot path, where it is to do so in another way."""
+"""Changes to how uvicorn serves one request off the hot path."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from gateway.web.asgi import Message, Receive, Scope, Send
 
 
 class LingeringTransport(asyncio.Transport):
-    """A connection as one request's server sees it. `linger` is asked when that closes it, and says
-    whether it is to stay for a while.
+    """What uvicorn gets as the transport of one request. When uvicorn closes it, `linger` says
+    whether the connection is to stay open for a while.
     """
 
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], bool]) -> None:
@@ -34,15 +34,15 @@ class LingeringTransport(asyncio.Transport):
 
 
 def content_length(cycle: RequestResponseCycle) -> int:
-    """Of the request's body; 0 where it comes in chunks."""
+    """Of the request's body, in bytes; 0 if it is chunked."""
     return int(dict(cycle.scope["headers"]).get(b"content-length", 0))
 
 
 async def run(
     app: Any, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Who is cancelled has told what there was to tell, as far as it was read. Uvicorn would log a
-    bug, and wait for who does not read, to tell of it.
+    """Serve a request. One that is cancelled has answered already, as far as its client reads:
+    uvicorn would log a bug, and wait for the client to read a 500.
     """
     if scope["http_version"] < "1.1":
         send = _unchunked(cycle, send)
@@ -54,7 +54,7 @@ async def run(
 
 
 def _unchunked(cycle: RequestResponseCycle, send: Send) -> Send:
-    """HTTP/1.0 knows no chunks: a body of no told length ends with the connection."""
+    """HTTP/1.0 has no chunks: a body of unknown length ends with the connection."""
 
     async def sends(message: Message) -> None:
         cycle.chunked_encoding = False

@@ -1,4 +1,4 @@
-"""Who asks, and what is remembered of it from one request of a connection to the next."""
+"""The authenticated caller, and what is remembered between requests of one connection."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -24,22 +24,22 @@ class Headers(Struct, frozen=True):
 
 
 class RequestTemplate(Struct, frozen=True):
-    """What requests have in common that one caller sends with the same headers and of one shape."""
+    """What requests of one caller with the same headers and of one shape have in common."""
 
     known: Callable[[], Known | None]
-    """The shape, as long as it is kept: that is up to who keeps shapes, so that many connections
-    take no more room than there is.
+    """The shape, if it is still kept. Connections refer to it weakly: the memory for shapes is
+    bounded in one place (Shapes).
     """
     extras: Extras
     about: About
-    """But for its id."""
+    """Without the request id."""
     purse: Purse
     ladder: Ladder
-    """What its route has it climb."""
+    """The tiers that its route climbs."""
 
 
 def forgotten() -> None:
-    """A shape that is not kept."""
+    """In place of a reference to a shape that is not kept."""
 
 
 _NONE: Final = RequestTemplate(
@@ -48,10 +48,10 @@ _NONE: Final = RequestTemplate(
 
 
 class Session(Struct):
-    """Who asks, as its headers say. One configuration's: under another it is met anew."""
+    """The caller that the headers authenticate, under one configuration; another asks anew."""
 
     headers: Headers
     caller: Caller
     slots: Slots
     template: RequestTemplate = _NONE
-    """Of the last request."""
+    """That of the last request."""

@@ -1,9 +1,9 @@
-"""Requests that came before but for their messages: all around those is not read again.
+"""Bodies that differ from an earlier one in their messages only: the rest is not parsed again.
 
 A client sends the same model, settings and tools with each request of a conversation, and with most
-others: that is its requests' shape. A body is cut into what stands before the messages' JSON, the
-messages, and what stands behind them. Who finds both ends here has only the messages to read: half
-of the work, and less than that where there are tools.
+others: this is the shape of its requests. A body is cut into the JSON before the messages, the
+messages, and the JSON behind them. If both ends are known, only the messages are parsed: half of
+the work, and less if there are tools.
 """
 
 import re
@@ -18,20 +18,20 @@ from gateway.core.shape import read_shape
 from gateway.web.extras import read_extras
 
 LONGEST: Final = 64 * 1024
-"""Bytes of a shape that is kept."""
+"""Bytes of a shape; longer ones are not kept."""
 _MOST: Final = 2_048
 _MOST_BYTES: Final = 4 * 1024 * 1024
-"""Of all shapes; what is kept of them, and with them, is a few times as much."""
+"""Bytes of all shapes together; what is kept takes a few times as much memory."""
 _MOST_ONCE: Final = 8_192
-"""Shapes that were seen once, each a number."""
+"""Shapes that were seen once; only a hash of each is kept."""
 _MOST_NAMES: Final = 4
-"""Names of a field behind the messages that are looked for, where beginning and end are alike."""
+"""Names of the field behind the messages that are tried, for bodies that begin and end alike."""
 
 _MESSAGES: Final = b'"messages":'
 _HERE: Final = b'"messages here":'
 _PAST: Final = len(_MESSAGES)
 _LAST: Final = 4
-"""Bytes of a body by which those with another field behind their messages are told apart."""
+"""Last bytes of a body, by which those with other fields behind their messages are told apart."""
 _BLANK: Final = b" \t\r\n"
 _NEXT: Final = re.compile(rb'\][ \t\r\n]*(?:,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:|\})')
 """The end of the messages, and the name of the field after them or the end of the body."""
@@ -39,11 +39,9 @@ _split: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Known(Struct, frozen=True, weakref=True):
-    """What is read of a shape: of any body that begins and ends with these bytes, and has valid
-    messages `between` them.
-
-    What surrounds those was valid JSON around another array. So it is around this one, and says
-    the same.
+    """What was read of a shape. It holds for any body that begins and ends with these bytes, and
+    has valid messages `between` them: what is valid JSON around one array is so around another,
+    and says the same.
     """
 
     begins: bytes
@@ -51,23 +49,23 @@ class Known(Struct, frozen=True, weakref=True):
     ends: bytes
     """and from behind the one that closes them."""
     between: slice
-    """The messages with their brackets, of a body."""
+    """Where the messages, with their brackets, are in a body."""
     request: ChatRequest
-    """But for its messages: `fields` has something else in their place."""
+    """Without the messages: `fields` has something else in their place."""
     gateway: Mapping[str, Any] | None
-    """That field of it, which headers may add to."""
+    """Its field of this name, which headers may add to."""
 
 
 class _Begin(Struct):
-    """What may stand behind the messages of bodies that begin, and end, with the same bytes."""
+    """The known ends of bodies with the same beginning and the same last bytes."""
 
     names: list[bytes]
     tails: dict[bytes, Known]
 
 
 class Shapes:
-    """Of one configuration. Bounded: when it is full, it is emptied. A shape is kept when it comes
-    for the second time: many have something in them that never comes again.
+    """The shapes of one configuration. Bounded: it is emptied when full. A shape is kept when it is
+    seen for the second time: many contain something that never comes again.
     """
 
     def __init__(self) -> None:
@@ -76,7 +74,7 @@ class Shapes:
         self._once: set[int] = set()
 
     def find(self, body: bytes) -> Known | None:
-        """What is known of a body's shape, if this is its shape: whoever reads it looks."""
+        """The shape that a body may have: the caller checks that it begins and ends so."""
         opened = body.find(b"[", body.find(_MESSAGES) + _PAST) + 1
         found = self._begins.get(body[:opened] + body[-_LAST:])
         if found is not None:
@@ -87,7 +85,7 @@ class Shapes:
         return None
 
     def learn(self, body: bytes, request: ChatRequest, gateway: Mapping[str, Any] | None) -> None:
-        """From a body that was read whole; `gateway` is that field of it."""
+        """Note the shape of a body that was parsed; `gateway` is its field of this name."""
         messages = request.fields["messages"]
         named = body.find(_MESSAGES) + _PAST
         start = body.find(b"[", named)
@@ -131,12 +129,12 @@ def _known(
     request: ChatRequest,
     gateway: Mapping[str, Any] | None,
 ) -> Known | None:
-    """What is kept of what stands around an array in a valid body. None where that is not all of
-    the messages, but a field within another, or one that is there twice; and where a field is in it
-    that is never used: a key of the client's is not kept.
+    """The shape around an array in a valid body. None if the array is not the one field `messages`
+    (nested, or there twice), and if the body has fields that are never used: a client's own API key
+    is not kept.
     """
-    # Without a backslash before it a quote begins a string, or ends one; and after that end no JSON
-    # goes on so. It is a name, then.
+    # A quote without a backslash before it begins or ends a string, and no JSON goes on so after an
+    # end: so `"messages":` is a name.
     if not before.endswith(_MESSAGES) or before[:-_PAST].endswith(b"\\"):
         return None
     found = _split.decode(b"%b%b0%b" % (before[:-_PAST], _HERE, behind))

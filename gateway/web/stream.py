@@ -1,8 +1,7 @@
-"""An answer to a client that asked for a stream: flowing deltas, or a held answer re-cut.
+"""Streamed responses: deltas that flow, or a held answer cut into deltas.
 
-While an answer is held, comment lines go out after some seconds so that no proxy times out. From
-then on the status is sent: what goes wrong later is told as an error event, never followed by
-[DONE].
+While an answer is held, comment lines are sent every few seconds so that no proxy times out. The
+first one sends the status, too: later errors are error events, never followed by [DONE].
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from gateway.web.render_stream import DONE, KEEP_ALIVE, ChunkWriter, error_event
 _log: Final = logging.getLogger("gateway")
 
 QUIET_S: Final = 10.0
-"""How long a client hears nothing before the first comment, and between two."""
+"""Seconds without data before the first comment, and between two."""
 _SSE: Final[Lines] = (
     b"content-type: text/event-stream; charset=utf-8\r\n"
     b"cache-control: no-cache\r\n"
@@ -41,13 +40,13 @@ class ClientStream:
         self.quiet_s = quiet_s
         self.begun = False
         self._quiet: asyncio.TimerHandle | None = None
-        """Until the first comment."""
+        """The timer for the first comment."""
         self._comments: asyncio.Task[None] | None = None
-        """Sends them, once it was quiet for so long: few answers are held until then."""
+        """Sends them. Made when the timer fires: few answers are held for so long."""
 
     async def run(self) -> None:
-        """Raises what to show only while nothing has been sent yet; from then on it is told here,
-        as an event that no [DONE] follows.
+        """Raises an error only while nothing has been sent; later ones are sent as events, without
+        a [DONE].
         """
         try:
             await self._run()
@@ -63,7 +62,7 @@ class ClientStream:
             await self.client.end(error_event(GatewayError("Internal error.")))
 
     async def broken_off(self, error: GatewayError) -> None:
-        """Told as the last event, to a client that has begun to read."""
+        """Send an error as the last event; the response has begun."""
         await self.client.end(error_event(error))
 
     async def _run(self) -> None:
@@ -92,11 +91,11 @@ class ClientStream:
         await self.client.end(self._usage(chunks) + DONE)
 
     async def _flow(self, deltas: Deltas, chunks: ChunkWriter) -> None:
-        """Deltas that come together leave together."""
+        """Send deltas that came together as one piece."""
         client, event, sink = self.client, chunks.delta, None
 
         def pour(some: Sequence[Delta]) -> bool:
-            # Nearly always one, which no list is made for: 0.3 us.
+            # Nearly always one: without a list this takes 0.3 us less.
             data = event(some[0]) if len(some) == 1 else b"".join([event(each) for each in some])
             return client.send(data) if data else True
 
@@ -115,7 +114,7 @@ class ClientStream:
         return ChunkWriter(reply.candidate.model.name, request_id=request_id, created=created)
 
     def _usage(self, chunks: ChunkWriter) -> bytes:
-        """The last chunk tells usage and cost, to a client that asked for usage."""
+        """The last chunk, with usage and cost, if the client asked for usage."""
         if not self.life.request.include_usage:
             return b""
         tab = self.life.tab
@@ -131,7 +130,7 @@ class ClientStream:
             await asyncio.sleep(self.quiet_s)
 
     async def _silent(self) -> None:
-        """Until no comment goes out any more: from then on nobody else sends."""
+        """Stop the comments: afterwards nothing else is sent in between."""
         if self._quiet is not None:
             self._quiet.cancel()
         if self._comments is not None and not self._comments.done():
@@ -145,8 +144,8 @@ class ClientStream:
 
 
 async def _cancelled(deltas: Deltas, error: asyncio.CancelledError) -> None:
-    """They end with why, also where it was the client that was waited for: closed they would end as
-    those of a client that left. Such as have ended already hear nothing.
+    """Raise a cancellation in the deltas, also if it came while we waited for the client: if they
+    were just closed, they would end as those of a client that left.
     """
     with suppress(asyncio.CancelledError, StopAsyncIteration):
         await deltas.athrow(error)

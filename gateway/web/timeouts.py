@@ -1,4 +1,4 @@
-"""How long a client may take: to ask, to send on, and to read."""
+"""How long a client may take to send a request, the rest of one, and to read its answer."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,13 +9,13 @@ from gateway.web.backlog import Backlog
 from gateway.web.idle import Idle
 
 BODY_S: Final = 30.0
-"""How long a body's next portion may take, or what is left of it."""
+"""Seconds for a body's next portion (64 KiB), or its rest."""
 UNREAD_S: Final = 60.0
-"""How long it may read nothing of what waits for it, as with nginx's `send_timeout`."""
+"""Seconds in which it may read nothing of what waits for it, as nginx's `send_timeout`."""
 
 
 def default_keep_alive_s() -> float:
-    """How long a connection may wait for a request where no configuration says it."""
+    """How long a connection may wait for a request, unless the configuration says otherwise."""
     return Server().keep_alive_s
 
 
@@ -25,7 +25,7 @@ def body_timed_out(most_s: float) -> RequestTimeout:
 
 
 class ClientTimeouts:
-    """Of one server's clients."""
+    """The time limits for the clients of one server."""
 
     def __init__(
         self,
