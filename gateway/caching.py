@@ -43,13 +43,13 @@ class CachingLife(Life):
 
     async def answer(self) -> Reply:
         try:
-            found, outcome = await self._look()
+            found, outcome = await self._look_up()
         except BaseException as error:
             self.world.observe(events.Began(self.about, self.request))
             self.end(None, error)
             raise
         if found is not None:
-            return self._again(found)
+            return self._reply_from_cache(found)
         self.world.observe(events.CacheLookup(self.about, outcome))
         status = _ALIKE.get(outcome, outcome).encode()
         reply = await super().answer()
@@ -72,7 +72,7 @@ class CachingLife(Life):
         """
         return GUARD in self.trail and who.tier != self.plan.rungs[-1].tier
 
-    async def _look(self) -> tuple[CacheHit | None, str]:
+    async def _look_up(self) -> tuple[CacheHit | None, str]:
         """The answer that was kept for this request, and what came of asking for it."""
         named, responses, cache_control = self.ladder, self.world.responses, self.cache_control
         self._cache = cache = named.cache
@@ -93,7 +93,7 @@ class CachingLife(Life):
         recalled = response_cache.unpack(*found, cache, named, cache_control)
         return recalled, "miss" if recalled is None else "hit"
 
-    def _again(self, found: CacheHit) -> Reply:
+    def _reply_from_cache(self, found: CacheHit) -> Reply:
         """The whole life of a request whose answer was kept."""
         self.tab.usage, who, observe = found.usage, found.candidate, self.world.observe
         to = (who.deployment.provider, who.model.name, who.tier)

@@ -69,13 +69,13 @@ class _Examination:
     """One check of one answer."""
 
     def __init__(
-        self, desk: LifeContext, check: Check, request: ChatRequest, deadline: float
+        self, life: LifeContext, check: Check, request: ChatRequest, deadline: float
     ) -> None:
-        self.life = desk
+        self.life = life
         self.check = check
         self.request = request
         wanted_s: float = check.options.get("timeout_ms", ASK_MS) / 1000
-        self.until = min(desk.world.clock() + wanted_s, deadline)
+        self.until = min(life.world.clock() + wanted_s, deadline)
 
     async def verdict(self, answer: Answered) -> Finding | _Skipped | None:
         try:

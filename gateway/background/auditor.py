@@ -1,4 +1,4 @@
-"""Attends one life: says who is to answer, hears the answer, and has it followed."""
+"""Attends one life: decides who is to answer, sees the answer, and begins what follows it."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -31,7 +31,7 @@ Charge = Callable[[Purse, str, float, Amounts, UsageRecord], Awaitable[None]]
 """As the ledger's: a record of what was charged."""
 
 _NOTHING: Final = Amounts(Nanos(0))
-_SAID: Final = {True: "agreed", False: "differed", None: "incomparable"}
+_OUTCOMES: Final = {True: "agreed", False: "differed", None: "incomparable"}
 
 
 class Stage(Protocol):
@@ -73,7 +73,7 @@ class LifeAuditor:
         shadow = policy.shadow
         self._shadowed = shadow is not None and life.world.draw() < shadow.share
         self._answer: Completion | None = None
-        self._heard = Assembly()
+        self._streamed = Assembly()
 
     def steer(self, plan: Plan, chosen: Tactic) -> tuple[Plan, Tactic]:
         """Who is to answer."""
@@ -84,13 +84,13 @@ class LifeAuditor:
         return plan, chosen
 
     async def observe(self, answer: Answer) -> Answer:
-        """The same answer, listened to where it is to be compared."""
+        """The same answer; it is kept where it is to be compared, a stream as it flows."""
         if not (self._shadowed or self._decision in {"audited", "probed"}):
             return answer
         if isinstance(answer, Answered):
             self._answer = answer.completion
             return answer
-        flow = self._listen(answer.deltas)
+        flow = self._copy(answer.deltas)
         await anext(flow)  # so that closing it closes the call, also before anybody reads
         return structs.replace(answer, deltas=flow)
 
@@ -115,11 +115,11 @@ class LifeAuditor:
         guard = self._stage.guards.state(name, settings)
         return guard.decide(life.world.draw(), settings)
 
-    async def _listen(self, flow: Deltas) -> Deltas:
+    async def _copy(self, flow: Deltas) -> Deltas:
         async with closing_with_cause(flow) as deltas:
             yield ()
             async for some in deltas:
-                self._heard.add(some)
+                self._streamed.add(some)
                 yield some
 
     def _follow(
@@ -130,7 +130,7 @@ class LifeAuditor:
 
     @property
     def _shown(self) -> Completion:
-        return self._answer or self._heard.completion(None)
+        return self._answer or self._streamed.completion(None)
 
     async def _audit(self) -> None:
         """The smart ones are asked what the cheap ones have answered."""
@@ -153,7 +153,7 @@ class LifeAuditor:
             answer = given(verdict)
             same = self._compared(answer) if isinstance(answer, Answered) else None
             guards.compared(name, same)
-            return "undecided" if answer is None else _SAID[same]
+            return "undecided" if answer is None else _OUTCOMES[same]
 
         try:
             verdict, outcome = await audit.run(describe)
@@ -172,7 +172,7 @@ class LifeAuditor:
         def describe(verdict: Verdict) -> str:
             if not isinstance(verdict.answer, Answered):
                 return _no_answer(verdict)
-            return _SAID[self._compared(verdict.answer)]
+            return _OUTCOMES[self._compared(verdict.answer)]
 
         verdict, outcome = await audit.run(describe)
         await self._record(audit, verdict, outcome)
@@ -182,7 +182,7 @@ class LifeAuditor:
 
     async def _record(self, audit: BackgroundLife, verdict: Verdict | None, outcome: str) -> None:
         """What came of the comparison, beside the records of the calls. It costs nothing."""
-        if verdict is None or verdict.answer is None or outcome not in _SAID.values():
+        if verdict is None or verdict.answer is None or outcome not in _OUTCOMES.values():
             return
         about, to, world = audit.about, verdict.answer.candidate, audit.world
         record = UsageRecord(

@@ -23,8 +23,8 @@ class MemoryResponses:
 
     async def find(self, tenant: str, key: str) -> tuple[bytes, float] | None:
         await asyncio.sleep(0)
-        shelf = self._tenants.get(tenant)
-        return None if shelf is None else shelf.find(key, self._clock())
+        cache = self._tenants.get(tenant)
+        return None if cache is None else cache.find(key, self._clock())
 
     def keep(self, tenant: str, key: str, data: bytes, ttl_s: float) -> None:
         now = self._clock()
@@ -34,8 +34,8 @@ class MemoryResponses:
 
     def size(self, tenant: str) -> int:
         """Bytes, including the overhead."""
-        shelf = self._tenants.get(tenant)
-        return shelf.size if shelf else 0
+        cache = self._tenants.get(tenant)
+        return cache.size if cache else 0
 
     def reconfigure(self, most_bytes: int) -> None:
         """Use this bound from now on."""

@@ -152,11 +152,9 @@ class HomeCommands:
     ) -> bytes:
         """`call` is its id, and when it was; 0 is now."""
         name, at = call
-        spec = _pack(
-            (_one_line(tenant), int(at * 1_000), [_spec(record_json) for record_json in plan.lines])
-        )
+        spec = _pack((_one_line(tenant), int(at * 1_000), [_spec(line) for line in plan.lines]))
         record_json = b"" if record is None else as_line(record)
-        keys = [record_json.key for record_json in plan.lines]
+        keys = [line.key for line in plan.lines]
         return self._head(
             "charge",
             spec,

@@ -79,7 +79,7 @@ class Metrics:
     def render(self) -> bytes:
         """Prometheus text format 0.0.4."""
         workers = self._cells.workers()
-        processes = self._processes.text([shelf.pid for shelf in workers])
+        processes = self._processes.text([worker.pid for worker in workers])
         return (self._page.text(workers) + processes).encode()
 
     def close(self) -> None:

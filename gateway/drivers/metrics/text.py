@@ -86,7 +86,7 @@ class _Lines:
     def histogram(self, out: list[str]) -> None:
         """Cells are the sum and a count per bucket; lines have cumulative counts."""
         *buckets, count, total = self.starts
-        workers = [shelf.values[cells] for shelf, cells in self.places]
+        workers = [worker.values[cells] for worker, cells in self.places]
         seconds, *within = map(sum, zip(*workers, strict=True))
         up_to, text = 0.0, "0.0"
         for bucket, more in zip(buckets, within, strict=True):
@@ -98,20 +98,20 @@ class _Lines:
 
 
 def _sum(places: Sequence[_WorkerSlice]) -> float:
-    return sum([sum(shelf.values[cells]) for shelf, cells in places])
+    return sum([sum(worker.values[cells]) for worker, cells in places])
 
 
 def _live_sum(places: Sequence[_WorkerSlice]) -> float:
-    return sum([shelf.values[cells][0] for shelf, cells in places if shelf.live])
+    return sum([worker.values[cells][0] for worker, cells in places if worker.live])
 
 
 def _live_worst(places: Sequence[_WorkerSlice]) -> float:
-    return max([shelf.values[cells][0] for shelf, cells in places if shelf.live], default=0.0)
+    return max([worker.values[cells][0] for worker, cells in places if worker.live], default=0.0)
 
 
 def _latest(places: Sequence[_WorkerSlice]) -> float:
     """The value that was set last; each worker's cells are a value and its time."""
-    read = [shelf.values[cells] for shelf, cells in places]
+    read = [worker.values[cells] for worker, cells in places]
     return max((when, value) for value, when in read)[1]
 
 
