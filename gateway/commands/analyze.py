@@ -74,7 +74,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     for number, each in calls:
         why = f": {each['why']}" if number <= len(report["attempts"]) else ""
-        reported = each["reported_usd"]
+        reported = each.get("reported_usd")  # which older gateways do not say
         bill = "" if reported is None else f"; ${_usd(reported)} by what the provider reports"
         console.print(f"call {number}: {_who(each)}, {each['purpose']}{why}{bill}")
     number = len(report["attempts"])
