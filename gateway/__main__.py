@@ -4,10 +4,12 @@
 
 import sys
 
-from gateway.commands.signals import listen_early
+from gateway.commands.signals import interrupt_as_usual, interrupt_quietly, listen_early
 
 if sys.argv[1:2] == ["serve"]:
     listen_early()
+elif sys.argv[0].endswith(("/tollgate", "/gateway/__main__.py")):  # else somebody imports it
+    interrupt_quietly()
 
 import os
 from datetime import UTC, datetime
@@ -113,6 +115,7 @@ def _open_streams() -> None:
 
 def main() -> None:
     _open_streams()
+    interrupt_as_usual()
     try:
         app()
     except OSError as error:

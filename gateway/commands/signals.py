@@ -22,6 +22,20 @@ def listen_early() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATING)  # a worker's parent has blocked them
 
 
+def interrupt_quietly() -> None:
+    """Ctrl-C ends the process by the signal itself, where Python would print a trace of the
+    imports. A signal that is ignored, as in the background of a script, stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def interrupt_as_usual() -> None:
+    """For what a command has to clean up."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def ignore_signals() -> None:
     """During shutdown every signal is too late."""
     for number in TERMINATING | DEFERRED | {STOP_NOW}:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +63,23 @@ def test_help_tells_what_each_value_is(name: str) -> None:
 def test_each_command_prints_json(name: str) -> None:
     options = {option for each in commands()[name].params for option in each.opts}
     assert "--json" in options
+
+
+INTERRUPTED: Final = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *more):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["/usr/bin/tollgate", "catalog"]
+import gateway.__main__
+"""
+
+
+def test_an_interrupt_among_the_imports_prints_no_trace() -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, b"", b"")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
