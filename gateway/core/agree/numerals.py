@@ -35,9 +35,21 @@ _LOWERED: Final = str.maketrans(
 _SHARE: Final = re.compile(r"[\u00bc-\u00be\u2150-\u215e]")
 _SCALED: Final = re.compile(
     r"(?<![\w/,.^])((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?) ?"
-    r"([Tt]housand|[Mm]illion|[Bb]illion|[Tt]rillion)\b"
+    r"(?:([Tt]housand|[Bb]illion|[Tt]rillion)|([Mm]illion)(?:s|en)?|([Mm]illiard)(?:s|e|en)?)\b"
 )
-_ZEROS: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_IN_HAN: Final = re.compile(r"(?<![\d/,.^])(\d+(?:\.\d+)?) ?([\u4e07\u842c\u4ebf\u5104])(?!\d)")
+"""12\u4e07 is 120,000."""
+_GROUPED: Final = re.compile(
+    r"(?<![\d.,])\d{1,3}(?:(?:[ \u00a0\u2009\u202f'\u2019_]|\{,\}|\\[,;!])\d{3})+(?!\d)"
+)
+"""Thousands apart as in French and Russian, in Swiss German, in code and in LaTeX: read by its last
+group alone, 1 234 would be 2 234.
+"""
+_SEPARATOR: Final = re.compile(r"\D+")
+_ZEROS: Final = {
+    "thousand": 3, "million": 6, "milliard": 9, "billion": 9, "trillion": 12,
+    "\u4e07": 4, "\u842c": 4, "\u4ebf": 8, "\u5104": 8,
+}  # fmt: skip
 _UNSPACED: Final = str.maketrans("", "", " {}+")
 _MINUS: Final = "\u2212"
 _UNITS: Final = "$\u20ac\u00a3%"
@@ -46,20 +58,25 @@ _LONGEST: Final = 4_000
 
 
 def plainly(text: str) -> str:
-    """The text with its signs, powers and fractions as a keyboard has them, and what is said in
-    millions by its digits.
+    """The text with its signs, powers and fractions as a keyboard has them, thousands together, and
+    what is said in millions by its digits.
     """
     if not text.isascii():
         text = text.replace(_MINUS, "-")
         text = _RAISED.sub(lambda match: f"^{match[0].translate(_LOWERED)}", text)
         text = _SHARE.sub(_share, text)
+    text = _GROUPED.sub(lambda match: _SEPARATOR.sub("", match[0]), text)
     if "frac" in text:
         text = _FRACTION.sub(r"\1 \2/\3", text)
     if "^" in text:
         text = _POWER_OF_TEN.sub(_power_of_ten, text)
-    if "illion" in text or "housand" in text:
-        text = _SCALED.sub(lambda match: f"{match[1]}e{_ZEROS[match[2].lower()]}", text)
-    return text
+    if "illi" in text or "housand" in text:
+        text = _SCALED.sub(_scaled, text)
+    return text if text.isascii() else _IN_HAN.sub(_scaled, text)
+
+
+def _scaled(match: re.Match[str]) -> str:
+    return f"{match[1]}e{_ZEROS[match[match.lastindex or 0].lower()]}"
 
 
 def _share(match: re.Match[str]) -> str:
