@@ -1,6 +1,7 @@
 """What the schema cannot say: names that must exist, be unique, or fit each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from gateway.config import schema
 from gateway.config.accounts import check_accounts
@@ -16,6 +17,13 @@ from gateway.config.tree import Tree
 from gateway.config.trial_faults import check_trials
 from gateway.config.validate import Parts
 from gateway.core.patterns import allowed
+
+_ADDED: Final[Mapping[str, Mapping[str, str]]] = {
+    "openai": {"/chat/completions": "/chat/completions"},
+    "anthropic": {"/v1/messages": "/v1/messages", "/v1": "/v1/messages"},
+    "ollama": {"/api/chat": "/api/chat", "/api": "/api/chat"},
+}
+"""By dialect: how a `base_url` ends that has too much, and what is added to each."""
 
 
 def check_references(tree: Tree, parts: Parts) -> None:
@@ -93,8 +101,15 @@ class _ReferenceChecks:
             self.model(name, model)
 
     def provider(self, path: Path, provider: schema.Provider) -> None:
-        """A key that is not used, or missing, is a mistake in how calls are signed."""
+        """A key that is not used, or missing, is a mistake in how calls are signed; the path of a
+        call at the end of `base_url` would be there twice.
+        """
         auth, key, dialect, url = ((*path, k) for k in ("auth", "api_key", "dialect", "base_url"))
+        for ending, added in _ADDED.get(provider.dialect, {}).items():
+            if provider.base_url.endswith(ending) and not self.tree.doubtful(dialect, url):
+                why = ", which is added to it" if ending == added else f": {added} is added to it"
+                self.tree.fault(url, f"must not end in {ending}{why}")
+                break
         if provider.auth is None:
             sure = not self.tree.doubtful(auth, key, dialect)
             if sure and provider.api_key is None and provider.dialect in NEVER_KEYLESS:

@@ -172,6 +172,7 @@ class _Reader:
             here = (*path, name)
             if name == "<<":
                 self.tree.fault(path, "merge keys (<<) are not supported; write it out", place)
+                self.tree.doubts.add(path)  # what is missing may be in what would be merged
             elif name in entries:
                 self.tree.fault(
                     here, f"is already given in line {self.tree.keys[here].line}", place
@@ -224,6 +225,7 @@ def merge(trees: list[Tree]) -> Tree:
         whole.masked |= tree.masked
         whole.broken |= tree.broken
         whole.missing |= tree.missing
+        whole.doubts |= tree.doubts
     return whole
 
 

@@ -230,6 +230,8 @@ def _note_error(tree: Tree, start: Path, spec: type[Stanza], detail: ErrorDetail
     if any(written[: len(broken)] == broken for broken in tree.broken):
         return
     kind, value = detail["type"], detail.get("input")
+    if kind == "missing" and written in tree.doubts:
+        return
     if kind == "missing":
         tree.fault(written, f"{path[-1]} is required")
     elif kind == "extra_forbidden":

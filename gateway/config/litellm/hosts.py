@@ -71,6 +71,8 @@ _COMPATIBLE_PREFIXES: Final = frozenset(("custom_openai", "litellm_proxy", "open
 _SERIES: Final = re.compile(r"^(responses|o_series|gpt5_series)/")
 """How LiteLLM is told to ask a model: no part of its name."""
 _AZURE_PATH: Final = re.compile(r"/openai(/.*)?$")
+_ENDPOINT: Final = re.compile(r"/chat/completions/?$")
+_MESSAGES: Final = re.compile(r"/v1(/messages)?/?$")
 _IS_VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?", re.ASCII)
 _BEDROCK_NAME: Final = re.compile(r"(.*?)/?(arn:.*|[^/]+)")
 """By which of Bedrock's ways, or where, and the name of the model or its ARN."""
@@ -138,6 +140,8 @@ class TargetResolver:
         """A provider with a key in a header, or without any."""
         stanza, name = self._ready_made(host.stanza), host.stanza
         base = self._base(params)
+        if base is not None:
+            base = _ENDPOINT.sub("", base) if prefix != "anthropic" else _MESSAGES.sub("", base)
         if base is not None and prefix == "openai" and not _is_at(base, "openai.com"):
             stanza, name = dict(_COMPATIBLE), "openai-compatible"
         if base is not None and prefix == "azure_ai" and _is_at(base, "services.ai.azure.com"):
