@@ -30,6 +30,8 @@ NO_PYTHON = ["there is no Python that parses in it"]
         ("```python\n!pip install x\nimport x\n```", []),
         ("```python\n# Install it first\n!pip install x\nimport x\n%matplotlib inline\n```", []),
         ("```python\n# Use it so:\n>>> f('a')\n<A of 3>\n```", []),
+        ("So:\n```pycon\n>>> f('a')\n<A of 3>\n```", []),
+        ("So:\n```ipython\n%timeit f()\nx = (\n```", BROKEN),
         ("```python\nx = ('%s'\n%y)\n```", []),
         ("```python\nimport x\n!pip install x\nprint 'x'\n```", BROKEN),
         ("```python\n>>> 1 +\n1\n```", []),

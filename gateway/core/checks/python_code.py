@@ -12,7 +12,7 @@ from gateway.core.checks.tools import calls_tool
 
 SIZE: Final = 50_000
 """Characters. The parser takes about 1 ms for a thousand; longer text is not parsed, and fails."""
-_TAGS: Final = ("python", "py", "python3")
+_TAGS: Final = ("python", "py", "python3", "py3", "ipython", "pycon")
 _UNTAGGED: Final = ("", "text", "plaintext")
 _PROMPT: Final = ">>>"
 """How the lines of a session begin: what is printed stands between them."""
