@@ -308,6 +308,24 @@ def test_credentials_that_entries_share_come_with_each() -> None:
     assert "credential_list[1].credential_values.api_key" in notes
 
 
+@pytest.mark.parametrize("model", ["grok-4", "grok-4-0709", "grok-4-1-fast-reasoning", "grok-3"])
+def test_what_xai_retired_is_asked_by_its_successors_name(model: str) -> None:
+    """It is billed at the successor's price, which genai-prices does not say of it."""
+    found = imported(
+        read_texts(f"model_list: [{{model_name: m, litellm_params: {{model: xai/{model}}}}}]")
+    )
+    [deployment] = found.config["models"]["m"]["deployments"]
+    assert deployment["upstream"] == "grok-4.3"
+    assert any(model in note.text for note in found.notes if note.kind == "changed")
+
+
+def test_what_perplexity_ended_is_told() -> None:
+    text = "model_list: [{model_name: m, litellm_params: {model: perplexity/sonar-pro}}]"
+    found = imported(read_texts(text))
+    assert "models" not in found.config
+    assert any("2026-09-27" in note.text for note in found.notes if note.kind == "lost")
+
+
 def test_what_each_user_may_spend() -> None:
     text = "model_list: [{model_name: m, litellm_params: {model: groq/a}}]\n"
     text += "litellm_settings: {max_end_user_budget: 0.5}\n"
