@@ -4,11 +4,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from benchmarks import machine
 from benchmarks.goals import goal_lines, reached
@@ -20,6 +21,7 @@ from benchmarks.systems import Group, Row
 from benchmarks.table import Cell, Measured, Readings, padded, text
 from benchmarks.tables.names import ALL, OURS, PEERS
 
+N = TypeVar("N", int, float)
 HERE = Path(__file__).parent
 RAW, RESULTS, PICTURE = HERE / "results", HERE / "RESULTS.md", HERE / "results.svg"
 TINY = Effort(rounds=1, cpu_s=0.02, seconds=1.0, most=100)
@@ -69,13 +71,27 @@ def make_all(names: Sequence[str], stage: Stage, tables: Tables, failed: dict[st
             print(f"\n[{name}, in {took:.0f} s] {text(tables[name])}", flush=True)
 
 
+def positive(kind: type[N]) -> Callable[[str], N]:
+    """0 would be taken for nothing, and less than that measures nothing."""
+
+    def number(text: str) -> N:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError("must be above 0")
+        return value
+
+    return number
+
+
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     whole = Effort()
-    parser.add_argument("--rounds", type=int, help=f"default {whole.rounds}")
-    parser.add_argument("--cpu-s", type=float, help=f"CPU s a cell, about; default {whole.cpu_s}")
-    parser.add_argument("--seconds", type=float, help="of a cell at a fixed rate")
-    parser.add_argument("--most", type=int, help="the largest size of what is scaled")
+    parser.add_argument("--rounds", type=positive(int), help=f"default {whole.rounds}")
+    parser.add_argument(
+        "--cpu-s", type=positive(float), help=f"CPU s a cell, about; default {whole.cpu_s}"
+    )
+    parser.add_argument("--seconds", type=positive(float), help="of a cell at a fixed rate")
+    parser.add_argument("--most", type=positive(int), help="the largest size of what is scaled")
     parser.add_argument("--only", action="append", choices=ALL, help="these tables; repeat it")
     parser.add_argument("--peers", action="store_true", help="other gateways, too")
     parser.add_argument("--tiny", action="store_true", help="to see that it works, in a minute")

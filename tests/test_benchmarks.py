@@ -13,6 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from benchmarks import cpu, planning, rehearsal
+from benchmarks.__main__ import asked
 from benchmarks.escalation import A_TURN, asking, beyond_s
 from benchmarks.hop import Ask
 from benchmarks.load import Load, run_c, run_python
@@ -205,3 +206,15 @@ def test_a_program_is_told_by_its_number() -> None:
     said = "HAProxy version 2.6.12-1+deb12u3 2025/10/03 - https://haproxy.org/"
     assert numbered(said) == "2.6.12"
     assert numbered("") == ""
+
+
+@pytest.mark.parametrize("words", ["--rounds 0", "--rounds -1", "--cpu-s nan", "--most 0"])
+def test_what_measures_nothing_is_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 was taken for the default, and -1 rounds failed behind all that was started for them."""
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        asked()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("must be above 0\n")
