@@ -29,7 +29,7 @@ _SHORT: Final = 0
 
 
 class Listing(Struct, frozen=True):
-    """What is known of a model; the window is in tokens. `leaving` says that its provider takes
+    """What is known of a model; the window is in tokens. `retiring` says that its provider takes
     it out of service.
     """
 
