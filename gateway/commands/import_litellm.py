@@ -7,6 +7,7 @@ from typing import Any, Final
 import yaml
 from msgspec import Struct
 
+from gateway.commands.options import readable
 from gateway.commands.shipped import shipped
 from gateway.config.litellm.given import Note
 from gateway.config.litellm.paper import join, read_texts, render
@@ -37,7 +38,7 @@ def run(files: Sequence[Path], env: Mapping[str, str]) -> ImportResult:
     if not translated.config.get("models"):
         lost = "; ".join(str(note) for note in translated.notes if note.kind == "lost")
         raise Unreadable(f"{files[0]}: no model of it can be asked here: {lost}")
-    names = ", ".join(file.name for file in files)
+    names = readable(", ".join(file.name for file in files))
     return ImportResult(render(translated.config, translated.notes, names), translated.notes)
 
 

@@ -111,7 +111,28 @@ def say(text: str) -> None:
 def say_json(value: Any) -> None:
     import msgspec  # noqa: PLC0415 - so that --help is quick
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # such as the name of a file that is not UTF-8
+        encoded = msgspec.json.encode(_readable(msgspec.to_builtins(value)))
+    typer.echo(msgspec.json.format(encoded).decode())
+
+
+def readable(text: str) -> str:
+    """A text with escapes in the place of what is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _readable(value: Any) -> Any:
+    match value:
+        case str():
+            return readable(value)
+        case dict():
+            return {_readable(name): _readable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_readable(each) for each in value]
+        case _:
+            return value
 
 
 def say_lines(lines: Iterable[str], *, ok: bool, json: bool) -> None:

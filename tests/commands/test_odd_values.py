@@ -141,3 +141,34 @@ def test_what_a_gateway_says_of_a_request_is_no_markup() -> None:
     with console.capture() as shown:
         show_analysis(report, console)
     assert "answered by [/] at [bold] ([/x])" in shown.get()
+
+
+# ---- files whose names are not UTF-8
+
+THEIRS: Final = "model_list: [{model_name: m, litellm_params: {model: openai/gpt-4o}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "code"),
+    [
+        (["check", "--json", "-c"], "x: [", 1),
+        (["doctor", "--json", "--port", "0", "-c"], f"{SOUND}redis: {{url: memory}}\n", 0),
+        (["import", "litellm", "--json"], THEIRS, 0),
+    ],
+)
+def test_the_name_of_a_file_may_be_no_text(
+    words: list[str], text: str, code: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "\udcff.yaml"
+    file.write_text(text)
+    found = CliRunner().invoke(app, [*words, str(file)])
+    assert found.exit_code == code, found.output
+    assert "\\udcff.yaml" in json.dumps(json.loads(found.stdout), ensure_ascii=False)
+
+
+def test_an_import_of_such_a_file_is_written(tmp_path: Path) -> None:
+    """A file without anything was left, and a trace printed."""
+    file, out = tmp_path / "\udcff.yaml", tmp_path / "ours.yaml"
+    file.write_text(THEIRS)
+    assert run("import", "litellm", str(file), "-o", str(out))[0] == 0
+    assert "# Imported from \\udcff.yaml." in out.read_text("utf-8")
