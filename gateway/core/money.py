@@ -150,16 +150,15 @@ def ceiling(
     `caches` says whether the request asks its provider to write a prompt cache, which costs more.
     The answer of a model that has a price for audio, or for images, may be nothing else.
     """
-    dearest = price.input
+    dearest = max(price.input, price.cached_input)
     if caches:
         dearest = max(dearest, for_an_hour(price) if surcharges.an_hour else price.cache_write)
     total = prompt * dearest + output * price.output
     if not price.text_alone:
         other = price.audio or Audio(price.input, price.output, price.cached_input)
         answer = max(price.output, other.output, price.image_output or 0)
-        total += surcharges.audio * max(other.input - price.input, 0) + output * (
-            answer - price.output
-        )
+        sound = max(other.input, other.cached_input)
+        total += surcharges.audio * max(sound - price.input, 0) + output * (answer - price.output)
         if price.search is not None:
             total += price.search.of(surcharges.searches) * _MILLION
     return Nanos(-(-total // _MILLION))

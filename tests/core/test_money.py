@@ -56,11 +56,7 @@ def test_a_cost_is_exact_and_rounded_up_once(price: Price, usage: Usage) -> None
 def test_a_ceiling_covers_any_usage_within_its_bounds(
     price: Price, usage: Usage, more_in: int, more_out: int, caches: bool
 ) -> None:
-    # Reading a cache costs no more than not having one; writing one only where it was asked for.
-    price = Price(
-        price.input, price.output, min(price.cached_input, price.input), price.cache_write
-    )
-    if not caches:
+    if not caches:  # one is written only where that is asked for
         usage = Usage(usage.prompt, usage.completion, usage.cached)
     most = (usage.prompt + more_in, usage.completion + more_out)
     bound = ceiling(price, *most, Surcharges(usage.cache_write_1h > 0), caches=caches)

@@ -141,13 +141,12 @@ TOKENS: Final = st.integers(0, 2000)
 
 @st.composite
 def sounds(draw: st.DrawFn) -> Audio:
-    heard = draw(RATES)
-    return Audio(heard, draw(RATES), draw(st.integers(0, heard)))
+    return Audio(draw(RATES), draw(RATES), draw(RATES))
 
 
 @st.composite
 def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
-    """A price and its steps; a cache is read for no more than a prompt costs."""
+    """A price and its steps. Of one that is `rising`, a cache is read for no more than a prompt."""
     found: list[Price] = []
     starts = sorted(draw(st.sets(TOKENS, max_size=3)))
     for _ in range(len(starts) + 1):
@@ -162,7 +161,8 @@ def scales(draw: st.DrawFn, *, rising: bool) -> tuple[Price, tuple[Step, ...]]:
             cached = max(cached, last.cached_input)
         audio = None if rising else draw(st.none() | sounds())
         images = None if rising else draw(st.none() | RATES)
-        found.append(Price(fresh, output, min(cached, fresh), write, audio, images))
+        cached = min(cached, fresh) if rising else cached
+        found.append(Price(fresh, output, cached, write, audio, images))
     return found[0], tuple(map(Step, starts, found[1:]))
 
 
