@@ -227,7 +227,7 @@ DIALECTS: Final = (
 )
 QUIRKS: Final[Mapping[str, str]] = {
     "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
-    "stay in earlier turns, and a turn that calls tools has its `reasoning` as "
+    "stay in earlier turns, and in a chat with tools each answer has its `reasoning` as "
     "`reasoning_content`, or an empty one, where the client sent none. To others they are not "
     "sent: many refuse them.",
     "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`) and data stores "

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.core.errors import InvalidRequest
+from gateway.wire import openai
+from gateway.wire.dialect import Target
 from gateway.wire.openai.messages import FOREIGN_FIELDS, adapt_messages, short_id
+from tests.wire.chats import chat
 
 JSON = dict[str, Any]
 
@@ -18,9 +21,11 @@ ASK: JSON = {"role": "user", "content": "Hi"}
 DEVELOPER: JSON = {"role": "developer", "content": "Be brief"}
 CALL: JSON = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 SHORT: JSON = {**CALL, "id": "AbCdEf012"}
+TOOL: JSON = {"type": "function", "function": {"name": "f"}}
 CALLED: JSON = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT: JSON = {"role": "tool", "tool_call_id": "call_1", "content": "5"}
 SAID: JSON = {"role": "assistant", "content": "Hello"}
+ALOUD: JSON = {"role": "assistant", "content": "<think>hm</think>Hello"}
 UNSET: JSON = {"refusal": None, "annotations": [], "audio": None, "function_call": None}
 SET: JSON = {"refusal": "No", "annotations": [{}], "audio": {"id": "a"}, "function_call": {}}
 BETWEEN: JSON = {"role": "assistant", "content": "OK."}
@@ -39,6 +44,10 @@ PREPARED: list[tuple[str, tuple[str, ...], list[JSON], list[JSON]]] = [
     ("none with a call", ("echo_reasoning",), [CALLED, RESULT],
      [CALLED | {"reasoning_content": ""}, RESULT]),
     ("none without", ("echo_reasoning",), [SAID, ASK], [SAID, ASK]),
+    ("none after a result", ("echo_reasoning",), [CALLED | THOUGHT, RESULT, SAID, ASK],
+     [CALLED | THOUGHT, RESULT, SAID | {"reasoning_content": ""}, ASK]),
+    ("none, but in its text", ("echo_reasoning",), [CALLED | THOUGHT, RESULT, ALOUD],
+     [CALLED | THOUGHT, RESULT, ALOUD]),
     ("under another name", ("echo_reasoning",), [CALLED | {"reasoning": "hm"}],
      [CALLED | {"reasoning": "hm", "reasoning_content": "hm"}]),
     ("null with a call", ("echo_reasoning",), [CALLED | {"reasoning_content": None}],
@@ -89,6 +98,15 @@ def test_what_is_sent(
     told = adapt_messages(given, quirks)
     assert json.loads(bytes(told)) == sent, title
     assert (told is given) == (messages == sent), "what need not change is not written anew"
+
+
+def test_where_tools_are_offered_each_answer_has_thoughts() -> None:
+    quirks = frozenset({"echo_reasoning"})
+    target = Target("deepseek-v4-pro", 500, quirks)
+    for tools, sent in (([TOOL], SAID | {"reasoning_content": ""}), ([], SAID), (None, SAID)):
+        request = chat(messages=[ASK, SAID, ASK], tools=tools)
+        call = openai.encode(request, target, stream=False)
+        assert json.loads(call.body)["messages"] == [ASK, sent, ASK]
 
 
 def test_what_is_not_changed_keeps_its_bytes() -> None:

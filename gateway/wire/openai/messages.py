@@ -56,6 +56,7 @@ _SEPARATOR: Final[Message] = {"role": Raw(b'"assistant"'), "content": Raw(b'"OK.
 _SYSTEM: Final = Raw(b'"system"')
 _EMPTY: Final = Raw(b'""')
 _NULL: Final = Raw(b"null")
+_THOUGHTS_END: Final = b"</think>"
 
 _encode: Final = msgspec.json.Encoder().encode
 _messages: Final = msgspec.json.Decoder(list[Message]).decode
@@ -64,8 +65,10 @@ _decode_foreign_fields: Final = msgspec.json.Decoder(list[ForeignFields]).decode
 _calls: Final = msgspec.json.Decoder(list[Message]).decode
 
 
-def adapt_messages(messages: Raw, quirks: Collection[str]) -> Raw:
-    """The messages as this host accepts them; the same object if nothing has to change."""
+def adapt_messages(messages: Raw, quirks: Collection[str], *, tools: bool = False) -> Raw:
+    """The messages as this host accepts them; the same object if nothing has to change. `tools`:
+    the request offers some.
+    """
     if "thought_signatures" not in quirks:
         messages = strip_signatures(messages)
     quirky = not MESSAGE_QUIRKS.isdisjoint(quirks)
@@ -76,7 +79,8 @@ def adapt_messages(messages: Raw, quirks: Collection[str]) -> Raw:
         if plain and all(thoughts == _NONE for thoughts in _decode_foreign_fields(messages)):
             return messages
         decoded = _messages(messages)
-        adapted = [_adapt(message, quirks) for message in decoded]
+        tools = tools or any(map(_calls_tools, decoded))
+        adapted = [_adapt(message, quirks, tools=tools) for message in decoded]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise InvalidRequest("messages must be a list of messages", param="messages") from None
     if "no_user_after_tool" in quirks:
@@ -96,14 +100,14 @@ def short_id(call_id: str) -> str:
     return "".join(letters)
 
 
-def _adapt(message: Message, quirks: Collection[str]) -> Message:
+def _adapt(message: Message, quirks: Collection[str], *, tools: bool) -> Message:
     role = _string(message.get("role", _EMPTY))
     if role == "developer" and "no_developer_role" in quirks:
         return {**message, "role": _SYSTEM}
     if "thought_signatures" in quirks:
         message = restore_signatures(message)
     if role == "assistant":
-        message = _filter_foreign_fields(_without_unset(message), quirks)
+        message = _filter_foreign_fields(_without_unset(message), quirks, tools=tools)
     return _with_short_ids(message) if "short_tool_ids" in quirks else message
 
 
@@ -117,27 +121,38 @@ def _without_unset(message: Message) -> Message:
     }
 
 
-def _filter_foreign_fields(message: Message, quirks: Collection[str]) -> Message:
-    if "echo_reasoning" not in quirks:
-        signs = "thought_signatures" in quirks
-        retained = {
-            name: raw
-            for name, raw in message.items()
-            if name not in FOREIGN_FIELDS
-            or f"takes_{name}" in quirks
-            or (signs and name == "extra_content")
-        }
-        calls = retained.get("tool_calls", _EMPTY)
-        if not signs and b'"extra_content"' in bytes(calls):
-            retained["tool_calls"] = Raw(
-                _encode([_without_signature(call) for call in _calls(calls)])
-            )
-        return retained
-    thoughts = message.get("reasoning_content", _NULL)
-    if bytes(thoughts) != b"null" or bytes(message.get("tool_calls", b"null")) in (b"null", b"[]"):
+def _filter_foreign_fields(message: Message, quirks: Collection[str], *, tools: bool) -> Message:
+    if "echo_reasoning" in quirks:
+        return _with_reasoning(message) if tools else message
+    signs = "thought_signatures" in quirks
+    retained = {
+        name: raw
+        for name, raw in message.items()
+        if name not in FOREIGN_FIELDS
+        or f"takes_{name}" in quirks
+        or (signs and name == "extra_content")
+    }
+    calls = retained.get("tool_calls", _EMPTY)
+    if not signs and b'"extra_content"' in bytes(calls):
+        retained["tool_calls"] = Raw(_encode([_without_signature(call) for call in _calls(calls)]))
+    return retained
+
+
+def _with_reasoning(message: Message) -> Message:
+    """An answer with `reasoning_content`, be it empty: in a chat with tools DeepSeek answers 400
+    for any answer without (DeepSeek, "Thinking Mode"; MoonshotAI/kimi-cli#2141), Kimi for one that
+    calls. One that calls none and has its thoughts in its text, as MiniMax's, stays as it is.
+    """
+    if bytes(message.get("reasoning_content", _NULL)) != b"null":
+        return message
+    if not _calls_tools(message) and _THOUGHTS_END in bytes(message.get("content", _NULL)):
         return message
     others = message.get("reasoning", _NULL)  # of a host that names them so
     return {**message, "reasoning_content": others if bytes(others)[:1] == b'"' else _EMPTY}
+
+
+def _calls_tools(message: Message) -> bool:
+    return bytes(message.get("tool_calls", _NULL)) not in _UNSET
 
 
 def _without_signature(call: Message) -> Message:

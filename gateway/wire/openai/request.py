@@ -71,6 +71,8 @@ class _CallTemplate(Struct, frozen=True):
     behind: bytes
     quirky: bool
     """Whether the host needs the messages adapted."""
+    tools: bool
+    """Whether tools are offered."""
 
 
 def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
@@ -88,7 +90,7 @@ def encode(request: ChatRequest, target: Target, *, stream: bool) -> HttpCall:
         template = written[way] = _build_template(request, target, stream=stream)
     messages, seen = request.fields["messages"], request.seen
     if seen is None or not seen.plain or template.quirky:
-        messages = adapt_messages(messages, target.quirks)
+        messages = adapt_messages(messages, target.quirks, tools=template.tools)
     elif seen.calls:
         messages = strip_signatures(messages)
     parts = (template.before, messages, template.behind)
@@ -125,9 +127,9 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
         del fields["extra_body"]
     path = _PATH if target.api_version is None else _azure_path(target.upstream, target.api_version)
     call = HttpCall(path, _SSE if stream else _JSON, b"", dropped)
-    return _CallTemplate(
-        call, *_split_at_messages(fields), not MESSAGE_QUIRKS.isdisjoint(target.quirks)
-    )
+    quirky = not MESSAGE_QUIRKS.isdisjoint(target.quirks)
+    tools = bytes(fields.get("tools", _NULL)) not in _UNSET
+    return _CallTemplate(call, *_split_at_messages(fields), quirky, tools)
 
 
 def _split_at_messages(fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
