@@ -251,6 +251,13 @@ ENCODED = [
         (),
         {"max_completion_tokens": 500, "new_field": {"a": [1]}},
     ),
+    (
+        b'{%b,"input_cost_per_token":9,"output_cost_per_second":0,"cost_per_month":1}',
+        {},
+        False,
+        (),
+        {"max_completion_tokens": 500, "cost_per_month": 1},
+    ),
 ]
 
 

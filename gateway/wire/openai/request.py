@@ -28,6 +28,10 @@ _MOST_UNSTREAMED: Final = 4096
 """The limit of a host with the quirk `short_unstreamed`."""
 _NEVER_SENT: Final = ("api_base", "base_url", "api_key", "headers")
 """Some gateway libraries read these from the body; an upstream that is one must not see them."""
+_PRICES: Final = "_cost_per_"
+"""In names of what LiteLLM, before it dropped them, took for the price of a call from any client,
+and reported its cost by: the client's own figure (BerriAI/litellm#27071).
+"""
 _OTHER_MODELS: Final = (
     "content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "preset",
     "route",
@@ -118,7 +122,7 @@ def _build_template(request: ChatRequest, target: Target, *, stream: bool) -> _C
     _limit_output(fields, request, target, stream=stream)
     if "random_seed" in target.quirks and "seed" in fields:
         fields["random_seed"] = fields.pop("seed")
-    for name in _NEVER_SENT:
+    for name in (*_NEVER_SENT, *(name for name in fields if _PRICES in name)):
         fields.pop(name, None)
     dropped = tuple(n for n in _OTHER_MODELS if bytes(fields.pop(n, _NULL)) not in _UNSET)
     dropped += tuple(name for name in _NOT_DEARER if name in fields and _drop_dearer(fields, name))
