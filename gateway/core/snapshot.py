@@ -226,31 +226,45 @@ DIALECTS: Final = (
     "openai",
 )
 QUIRKS: Final[Mapping[str, str]] = {
-    "echo_reasoning": "It wants its thoughts back: `reasoning_content`, `reasoning` and the like "
-    "stay in earlier turns, and in a chat with tools each answer has its `reasoning` as "
-    "`reasoning_content`, or an empty one, where the client sent none. To others they are not "
-    "sent: many refuse them.",
-    "gs_uris": "It is Google, and may be named files in Cloud Storage (`gs://...`) and data stores "
-    "(the tools `retrieval` and `fileSearch`): it reads them with the rights of its key or "
-    "account, for every tenant. Otherwise such a request is refused.",
-    "max_completion_tokens": "It refuses `max_tokens`, as OpenAI does for models that reason, "
-    "ignores it, or does not count thoughts by it.",
-    "max_tokens": "It knows `max_tokens` only, not `max_completion_tokens`.",
-    "no_developer_role": "It does not know the role `developer`: `system` is sent.",
-    "no_stream_usage": "It refuses to be asked for the usage of a stream.",
-    "no_user_after_tool": "It refuses a `user` message right after a tool's result: a short "
-    "`assistant` message is put between.",
+    "echo_reasoning": "It expects its reasoning back: `reasoning_content`, `reasoning` and similar "
+    "fields stay in earlier turns, and in a chat with tools each answer has its `reasoning` as "
+    "`reasoning_content`, or an empty one if the client sent none. Without the quirk these fields "
+    "are not sent: many providers refuse them.",
+    "gs_uris": (
+        "Google: requests may name files in Cloud Storage (`gs://...`) and data stores (the "
+        "tools `retrieval` and `fileSearch`). Google reads them with the rights of your key or "
+        "account, for every tenant. Without the quirk such requests are refused."
+    ),
+    "max_completion_tokens": (
+        "It needs `max_completion_tokens`: it refuses `max_tokens`, as OpenAI does for "
+        "reasoning models, ignores it, or does not count reasoning tokens by it."
+    ),
+    "max_tokens": "It supports only `max_tokens`, not `max_completion_tokens`.",
+    "no_developer_role": "It does not support the role `developer`: `system` is sent instead.",
+    "no_stream_usage": "It refuses `stream_options`, which ask for the usage of a stream.",
+    "no_user_after_tool": (
+        "It refuses a `user` message right after a tool's result: a short `assistant` message "
+        "is inserted."
+    ),
     "random_seed": "Its `seed` is called `random_seed`.",
-    "s3_uris": "It is AWS, and may be named files in S3 (`s3Location`): it reads them with the "
-    "rights of its account, for every tenant. Otherwise such a request is refused.",
-    "short_tool_ids": "It takes ids of tool calls of 9 letters and digits only: any other id is "
-    "replaced by such a one, always the same.",
-    "short_unstreamed": "It refuses a limit above 4,096 tokens where no stream is asked for, as "
-    "Fireworks does: where the client leaves the limit open, it is that.",
-    "takes_reasoning": "It takes back its thoughts as `reasoning`: that field stays in earlier "
-    "turns. To others it is not sent: many refuse it.",
-    "takes_reasoning_content": "The same of `reasoning_content`.",
-    "takes_reasoning_details": "The same of `reasoning_details`, where signed thoughts are.",
+    "s3_uris": (
+        "AWS: requests may name files in S3 (`s3Location`). AWS reads them with the rights of "
+        "your account, for every tenant. Without the quirk such requests are refused."
+    ),
+    "short_tool_ids": (
+        "It accepts only ids of tool calls with 9 letters and digits. Other ids are replaced, "
+        "each always by the same one."
+    ),
+    "short_unstreamed": (
+        "It refuses an output limit above 4,096 tokens without streaming, as Fireworks does. "
+        "If the client sets no limit, 4,096 is sent."
+    ),
+    "takes_reasoning": (
+        "It accepts `reasoning` in earlier turns. It is not sent to other providers, since "
+        "many refuse it."
+    ),
+    "takes_reasoning_content": "The same for `reasoning_content`.",
+    "takes_reasoning_details": "The same for `reasoning_details`, which has signed reasoning.",
     "thought_signatures": "It is Google's OpenAI-compatible endpoint, with a model that signs its "
     "tool calls (Gemini 3): signatures go back to it in `extra_content`, and the first call of a "
     "turn that has none gets Google's stand-in. To others they are not sent.",
