@@ -17,6 +17,7 @@ from tests.wire.gemini_answers import SIGNATURE, TARGET, answer, called, candida
 
 CALL = called()
 CODE = {"executableCode": {"language": "PYTHON", "code": "1+1"}}
+SIGNED_CODE = {**CODE, "thoughtSignature": "ofCode=="}
 
 
 def decoded(body: Any) -> Completion:
@@ -105,6 +106,8 @@ def test_a_long_signature_is_on_its_call_alone() -> None:
     ("parts", "more", "google"),
     [
         ([CODE, "2"], {}, {"server_tool_parts": [CODE]}),
+        # A signature belongs to its own part: with the text it would sign what it is not of.
+        ([SIGNED_CODE, "2"], {}, {"server_tool_parts": [SIGNED_CODE]}),
         ([{"text": "Hi", "thoughtSignature": SIGNATURE}], {}, {"thought_signature": SIGNATURE}),
         (["Hi", {"thoughtSignature": SIGNATURE}], {}, {"thought_signature": SIGNATURE}),
         (["Hi"], {"groundingMetadata": {"a": 1.50}}, {"grounding_metadata": {"a": 1.5}}),

@@ -136,6 +136,9 @@ class CandidateState:
         if part.text is None and (image := _image(part)) is not None:
             self._images.append(image)
             return
+        if part.text is None and not _is_only_signature(raw):
+            self._other_parts.append(raw)  # with its own signature
+            return
         if part.thoughtSignature:
             self._google["thought_signature"] = part.thoughtSignature
         if part.text is not None:
@@ -143,8 +146,6 @@ class CandidateState:
                 piece.reasoning += part.text
             else:
                 piece.text += part.text
-        elif not _is_only_signature(raw):
-            self._other_parts.append(raw)
 
     def _call(self, call: _Call, signature: str | None, where: str) -> ToolCall:
         if not call.name:
