@@ -18,12 +18,12 @@ from gateway.config.trial_faults import check_trials
 from gateway.config.validate import Parts
 from gateway.core.patterns import allowed
 
-_ADDED: Final[Mapping[str, Mapping[str, str]]] = {
-    "openai": {"/chat/completions": "/chat/completions"},
-    "anthropic": {"/v1/messages": "/v1/messages", "/v1": "/v1/messages"},
-    "ollama": {"/api/chat": "/api/chat", "/api": "/api/chat"},
+_ADDED: Final[Mapping[str, str]] = {
+    "openai": "/chat/completions",
+    "anthropic": "/v1/messages",
+    "ollama": "/api/chat",
 }
-"""By dialect: how a `base_url` ends that has too much, and what is added to each."""
+"""By dialect: the path of a call, which is added to `base_url`."""
 
 
 def check_references(tree: Tree, parts: Parts) -> None:
@@ -105,11 +105,10 @@ class _ReferenceChecks:
         call at the end of `base_url` would be there twice.
         """
         auth, key, dialect, url = ((*path, k) for k in ("auth", "api_key", "dialect", "base_url"))
-        for ending, added in _ADDED.get(provider.dialect, {}).items():
-            if provider.base_url.endswith(ending) and not self.tree.doubtful(dialect, url):
-                why = ", which is added to it" if ending == added else f": {added} is added to it"
-                self.tree.fault(url, f"must not end in {ending}{why}")
-                break
+        added = _ADDED.get(provider.dialect)
+        sure = not self.tree.doubtful(dialect, url)
+        if added and sure and provider.base_url.endswith(added):
+            self.tree.fault(url, f"must not end in {added}, which is added to it")
         if provider.auth is None:
             sure = not self.tree.doubtful(auth, key, dialect)
             if sure and provider.api_key is None and provider.dialect in NEVER_KEYLESS:
